@@ -1,0 +1,76 @@
+"""The words that all floors share: ids that cannot be mixed, money, actors and the clock."""
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Literal, NewType, Protocol
+from uuid import UUID
+
+OrganizationId = NewType("OrganizationId", UUID)
+AccountId = NewType("AccountId", UUID)
+UserId = NewType("UserId", UUID)
+SessionId = NewType("SessionId", UUID)
+InvitationId = NewType("InvitationId", UUID)
+ApiKeyId = NewType("ApiKeyId", UUID)
+MessageId = NewType("MessageId", UUID)
+EmailId = NewType("EmailId", UUID)
+CycleId = NewType("CycleId", UUID)
+PaymentId = NewType("PaymentId", UUID)
+
+Role = Literal["owner", "admin", "member"]
+Plan = Literal["free", "starter", "pro"]
+
+
+def new_id() -> UUID:
+    """A UUID of version 7 (RFC 9562): 48 bits of Unix milliseconds, the rest random, so that keys grow at the end of an index."""
+    random = int.from_bytes(os.urandom(10), "big")
+    milliseconds = time.time_ns() // 1_000_000
+    return UUID(int=milliseconds << 80 | 7 << 76 | (random >> 68) << 64 | 2 << 62 | random & ((1 << 62) - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An exact amount in minor units (cents, kobo) of an ISO 4217 currency with two decimals."""
+
+    minor: int
+    currency: str = "USD"
+
+    @property
+    def decimal(self) -> Decimal:
+        """The amount in major units with exactly two decimals."""
+        return Decimal(self.minor).scaleb(-2).quantize(Decimal("0.01"))
+
+    def __str__(self) -> str:
+        return f"{self.decimal:,} {self.currency}"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts in a tenant transaction; written into the audit trail."""
+
+    kind: Literal["user", "api_key", "job", "system"]
+    id: UUID | None = None
+
+
+SYSTEM = Actor("system")
+
+
+class Clock(Protocol):
+    """The one way to read the time, so that a test can turn it."""
+
+    def now(self) -> datetime:
+        """The time now, aware, in UTC."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The time now, aware, in UTC."""
+        return datetime.now(UTC)
+
+
+system_clock: Clock = SystemClock()

@@ -1,0 +1,74 @@
+"""Every setting of every process, read once from the environment, typed and checked at start."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+ROOT = Path(__file__).resolve().parent
+
+
+def _words(value: object) -> object:
+    """Split a comma-separated environment value; lists pass unchanged."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+(/\S*)?$")]
+
+
+class SettingsError(Exception):
+    """One or more settings are missing or wrong; the text names each with what is expected."""
+
+
+class Settings(BaseModel):
+    """The environment of one process. Field names are the variables' names in lower case."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    environment: Literal["dev", "production"] = Field("production", description="`dev` allows plain-HTTP cookies and the mail preview")
+    database_url: SecretStr = Field(description="postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE of this process's own role")
+    redis_url: SecretStr = Field(description="redis://[:PASSWORD@]HOST:PORT[/DB] of a Redis 6.2+ compatible server")
+    smtp_url: SecretStr = Field(description="smtp://, smtp+starttls:// or smtps://[USER:PASSWORD@]HOST:PORT")
+    jwt_secret: SecretStr = Field(min_length=32, description="secret of at least 32 characters that signs sessions")
+    stripe_secret_key: SecretStr | None = Field(None, description="sk_… of Stripe; without it Stripe is not offered")
+    stripe_webhook_secret: SecretStr | None = Field(None, description="whsec_… of the Stripe endpoint; without it the endpoint is 404")
+    stripe_api_base: Url = Field("https://api.stripe.com", description="where Stripe's API is spoken")
+    paystack_secret_key: SecretStr | None = Field(None, description="sk_… of Paystack; without it Paystack is not offered")
+    paystack_api_base: Url = Field("https://api.paystack.co", description="where Paystack's API is spoken")
+    twilio_account_sid: str | None = Field(None, description="AC… of Twilio; without it SMS messages are refused")
+    twilio_auth_token: SecretStr | None = Field(None, description="the account's token: signs requests and call-backs")
+    twilio_api_base: Url = Field("https://api.twilio.com", description="where Twilio's API is spoken")
+    twilio_from: str = Field("+15005550006", pattern=r"^\+[1-9]\d{6,14}$", description="E.164 sender of SMS messages")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8080, ge=1, le=65535, description="port to listen on")
+    workers: int = Field(1, ge=1, le=64, description="HTTP processes of `mts serve`")
+    base_url: Url = Field("http://127.0.0.1:8080", description="public address; every link and return URL is made from it")
+    mail_from: str = Field("MTS <no-reply@localhost.localdomain>", description="sender of the product's own mail")
+    cors_origins: Words = Field((), description="comma-separated origins that browsers may call from")
+    trusted_proxies: Words = Field((), description="comma-separated networks whose X-Forwarded-For is believed")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    data_dir: Path = Field(ROOT / ".data", description="where `mts dev` keeps its servers' data")
+    pool_size: int = Field(8, ge=1, le=64, description="Postgres connections of one process")
+    bcrypt_rounds: int = Field(12, ge=4, le=16, description="cost of password hashes; 12 is about 200 ms")
+    session_days: int = Field(7, ge=1, le=90, description="life of a session")
+    invoice_due_days: int = Field(14, ge=0, le=90, description="days from issue to due date")
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the settings from `env`; an empty value counts as not given.
+
+        Raises SettingsError naming every wrong variable and what is expected of it, never its value.
+        """
+        given: dict[str, Any] = {name.lower(): value for name, value in env.items() if value != ""}
+        try:
+            return cls.model_validate({name: given[name] for name in cls.model_fields if name in given})
+        except ValidationError as error:
+            raise SettingsError("\n".join(_sentence(cls, problem["loc"][0], problem["msg"]) for problem in error.errors())) from None
+
+
+def _sentence(model: type[BaseModel], name: int | str, reason: str) -> str:
+    field = model.model_fields[str(name)]
+    expected = f" Expected: {field.description}." if field.description else ""
+    return f"{str(name).upper()}: {reason}.{expected}"

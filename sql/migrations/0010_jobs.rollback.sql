@@ -1,0 +1,2 @@
+drop function jobs.defer_global(text, text, jsonb, text);
+drop function jobs.defer(text, text, jsonb, text, text, integer, timestamptz);
