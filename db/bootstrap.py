@@ -25,7 +25,9 @@ def bootstrap(admin_url: str, database: str, passwords: Mapping[str, str]) -> No
             for role, password in passwords.items():
                 _set_password(conn, role, password)
         if conn.execute("select 1 from pg_database where datname = %s", [database]).fetchone() is None:
-            conn.execute(sql.SQL("create database {} template template0 encoding 'UTF8'").format(sql.Identifier(database)))
+            conn.execute(
+                sql.SQL("create database {} template template0 encoding 'UTF8'").format(sql.Identifier(database))
+            )
         with psycopg.connect(with_database(admin_url, database), autocommit=True) as inside:
             inside.execute((GRANTS / "database.sql").read_bytes())
 
@@ -44,4 +46,6 @@ def role_url(admin_url: str, database: str, role: str, password: str) -> str:
     """The URL under which `role` logs in to `database` on the server of `admin_url`."""
     parts = urlsplit(admin_url)
     address = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{quote(role)}:{quote(password, safe='')}@{address}", path=f"/{quote(database)}"))
+    return urlunsplit(
+        parts._replace(netloc=f"{quote(role)}:{quote(password, safe='')}@{address}", path=f"/{quote(database)}")
+    )

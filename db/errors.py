@@ -10,7 +10,11 @@ class DomainError(Exception):
     """A refusal with a stable code of the contract, a sentence for people, and details for programs; never a secret."""
 
     def __init__(
-        self, code: str, message: str, details: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        code: str,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -25,7 +29,11 @@ class Invalid(DomainError):
     @classmethod
     def field(cls, field: str, reason: str) -> "Invalid":
         """One wrong field, in the shape of every validation error."""
-        return cls("VALIDATION_ERROR", f"{field}: {reason}", {"field": field, "reason": reason, "errors": [{"field": field, "reason": reason}]})
+        return cls(
+            "VALIDATION_ERROR",
+            f"{field}: {reason}",
+            {"field": field, "reason": reason, "errors": [{"field": field, "reason": reason}]},
+        )
 
 
 class Unauthorized(DomainError):
@@ -62,26 +70,34 @@ class TooMany(DomainError):
         details: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(code, message, {"retry_after": retry_after, **(details or {})}, {"Retry-After": str(retry_after), **(headers or {})})
+        super().__init__(
+            code,
+            message,
+            {"retry_after": retry_after, **(details or {})},
+            {"Retry-After": str(retry_after), **(headers or {})},
+        )
         self.retry_after = retry_after
 
 
 class Unavailable(DomainError):
     """A part that the answer needs is away for the moment."""
 
-    def __init__(self, message: str = "A part of the service is away for a moment; try again.", retry_after: int = 2) -> None:
-        super().__init__("SERVICE_UNAVAILABLE", message, {"retry_after": retry_after}, {"Retry-After": str(retry_after)})
+    def __init__(
+        self, message: str = "A part of the service is away for a moment; try again.", retry_after: int = 2
+    ) -> None:
+        super().__init__(
+            "SERVICE_UNAVAILABLE", message, {"retry_after": retry_after}, {"Retry-After": str(retry_after)}
+        )
 
 
-AWAY = (
+LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InterfaceError,
-    ConnectionError,
-    OSError,
-    TimeoutError,
+    asyncpg.QueryCanceledError,
 )
-"""What it looks like when Postgres is away, restarting or full."""
+"""What a statement raises when Postgres goes away under it, restarts, or takes too long."""
+
+UNREACHABLE = (*LOST, asyncpg.TooManyConnectionsError, OSError, TimeoutError)
+"""What connecting raises when Postgres is away, starting, or full."""

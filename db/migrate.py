@@ -90,7 +90,9 @@ def _refuse_changed(conn: psycopg.Connection, directory: Path) -> None:
         if not (directory / f"{migration_id}.sql").exists():
             raise MigrationError(f"{migration_id} is applied but its file is gone. Use the release that has it.")
         if _checksum(directory, migration_id) != sha256:
-            raise MigrationError(f"{migration_id} was changed after it was applied. Restore the file and write a new migration.")
+            raise MigrationError(
+                f"{migration_id} was changed after it was applied. Restore the file and write a new migration."
+            )
 
 
 def _remember_checksums(conn: psycopg.Connection, directory: Path, applied: MigrationList) -> None:

@@ -1,0 +1,165 @@
+"""The one door to Postgres: transactions for one organization, for the resolver, and for the usage recorder."""
+
+import asyncio
+import ipaddress
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from db.errors import LOST, UNREACHABLE, Unavailable
+from db.types import Actor, OrganizationId
+
+_JSON_TYPES = ("json", "jsonb")
+_PLAIN_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(slots=True)
+class Tenant:
+    """An open transaction of one organization: every statement on `conn` sees and touches its rows alone."""
+
+    conn: Any
+    organization_id: OrganizationId
+    actor: Actor
+    is_open: bool = field(default=True)
+
+
+_current: ContextVar[Tenant | None] = ContextVar("tenant", default=None)
+
+
+class Database:
+    """A pool of connections of one role, handed out first come, first served."""
+
+    def __init__(self, pool: Any, size: int) -> None:
+        self._pool = pool
+        # asyncpg's own waiting is unfair: its 99th percentile was fifteen times worse without this queue in front.
+        self._turn = asyncio.Semaphore(size)
+
+    @classmethod
+    async def open(cls, url: str, size: int, application_name: str) -> "Database":
+        """Connect lazily with up to `size` connections; Postgres may still be away."""
+        pool = asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=size,
+            init=_prepare,
+            reset=_reset,
+            timeout=5,
+            command_timeout=60,
+            max_inactive_connection_lifetime=300,
+            server_settings={"application_name": application_name},
+        )
+        return cls(await pool, size)
+
+    async def close(self) -> None:
+        """Wait for the transactions under way and close all connections."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def tenant(
+        self,
+        organization_id: OrganizationId,
+        actor: Actor,
+        *,
+        read_only: bool = False,
+        request_id: str | None = None,
+        address: str | None = None,
+    ) -> AsyncIterator[Tenant]:
+        """The only way to a tenant's rows: one transaction with the organization, the actor and the request in its context.
+
+        Commits at the end, rolls back on any exception. Raises Unavailable when Postgres is away, RuntimeError when a
+        tenant transaction is open in this task already.
+        """
+        outer = _current.get()
+        if outer is not None and outer.is_open:
+            raise RuntimeError("a tenant transaction is open in this task already")
+        begin = _begin(organization_id, actor, read_only, request_id, address)
+        async with self._transaction(begin) as conn:
+            tenant = Tenant(conn, organization_id, actor)
+            token = _current.set(tenant)
+            try:
+                yield tenant
+            finally:
+                tenant.is_open = False
+                _current.reset(token)
+
+    @asynccontextmanager
+    async def resolver(self, *, read_only: bool = False) -> AsyncIterator[Any]:
+        """A transaction without an organization: resolver functions and reference tables answer, tenant tables raise ORG01."""
+        async with self._transaction("begin read only" if read_only else "begin") as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Any]:
+        """A connection for one statement that is its own transaction, such as `usage.record(…)`."""
+        async with self._turn:
+            try:
+                conn = await self._pool.acquire(timeout=5)
+            except UNREACHABLE as error:
+                raise Unavailable from error
+            try:
+                yield conn
+            except LOST as error:
+                raise Unavailable from error
+            except asyncpg.InterfaceError as error:
+                if conn.is_closed():
+                    raise Unavailable from error
+                raise
+            finally:
+                await self._pool.release(conn)
+
+    @asynccontextmanager
+    async def _transaction(self, begin: str) -> AsyncIterator[Any]:
+        async with self.statement() as conn:
+            try:
+                await conn.execute(begin)
+                yield conn
+                await conn.execute("commit")
+            except BaseException:
+                await _roll_back(conn)
+                raise
+
+
+def _begin(
+    organization_id: OrganizationId, actor: Actor, read_only: bool, request_id: str | None, address: str | None
+) -> str:
+    """BEGIN and the whole context as one message: one round trip. Literals are made from typed values alone."""
+    if not isinstance(organization_id, UUID):
+        raise TypeError("an organization is a UUID")
+    context = {"current_org_id": str(UUID(int=organization_id.int)), "actor_kind": actor.kind}
+    if actor.id is not None:
+        context["actor_id"] = str(UUID(int=actor.id.int))
+    if request_id is not None and _PLAIN_TOKEN.fullmatch(request_id):
+        context["request_id"] = request_id
+    if address is not None:
+        context["client_address"] = str(ipaddress.ip_address(address))
+    settings = "".join(f"; set local app.{name} = '{value}'" for name, value in context.items())
+    return f"begin {'read only' if read_only else 'read write'}{settings}"
+
+
+async def _roll_back(conn: Any) -> None:
+    """Leave no transaction behind; a connection that cannot say so is thrown away."""
+    if conn.is_closed() or not conn.is_in_transaction():
+        return
+    try:
+        await conn.execute("rollback")
+    except BaseException:
+        conn.terminate()
+        raise
+
+
+async def _reset(conn: Any) -> None:
+    """Between two users nothing is reset but an open transaction: everything we set is transaction-local."""
+    if conn.is_in_transaction():
+        await conn.execute("rollback")
+
+
+async def _prepare(conn: Any) -> None:
+    for name in _JSON_TYPES:
+        await conn.set_type_codec(name, schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
