@@ -47,7 +47,7 @@ def servers(pytestconfig: pytest.Config) -> TestServers:
 @pytest.fixture(scope="session")
 def worker_name(request: pytest.FixtureRequest) -> str:
     """The name of this xdist worker (`gw0`, …), or `main`."""
-    return getattr(request.config, "workerinput", {}).get("workerid", "main")
+    return str(getattr(request.config, "workerinput", {}).get("workerid", "main"))
 
 
 @pytest.fixture(scope="module")

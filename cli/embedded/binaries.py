@@ -33,7 +33,8 @@ def postgres_folder() -> Path:
         if _complete(folder):
             return folder
     raise CommandError(
-        "No PostgreSQL server was found. Set DATABASE_URL to a running one, or PG_BINDIR to the folder of `initdb` and `postgres`."
+        "No PostgreSQL server was found. Set DATABASE_URL to a running one, "
+        "or PG_BINDIR to the folder of `initdb` and `postgres`."
     )
 
 
@@ -63,7 +64,7 @@ def psql() -> Path:
 
 
 def valkey_server() -> Path:
-    """The packaged valkey-server, else valkey-server or redis-server on PATH. Raises CommandError when there is none."""
+    """The packaged valkey-server, else one (or redis-server) on PATH. Raises CommandError when there is none."""
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
     if platform.system() == "Darwin":
         machine = machine.replace("aarch64", "arm64")
@@ -82,7 +83,8 @@ def valkey_server() -> Path:
 def _required(folder: Path) -> Path:
     if not _complete(folder):
         raise CommandError(
-            f"PG_BINDIR is {folder}, which has no `initdb` and `postgres`. Expected: the folder of PostgreSQL's programs."
+            f"PG_BINDIR is {folder}, which has no `initdb` and `postgres`. "
+            "Expected: the folder of PostgreSQL's programs."
         )
     return folder
 

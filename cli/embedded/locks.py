@@ -15,7 +15,7 @@ class FileLock:
         self._descriptor: int | None = None
 
     def take(self, *, wait: bool) -> bool:
-        """Take the lock; True when it is ours (also when it already was), False when another holds it and `wait` is off."""
+        """Take the lock and return True; False when another holds it and `wait` is off."""
         if self._descriptor is not None:
             return True
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)

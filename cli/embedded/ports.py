@@ -13,13 +13,13 @@ FIRST, LAST = 15_000, 32_000
 def free_port() -> int:
     """A port on 127.0.0.1 that nothing listens on now."""
     while True:
-        port = random.randint(FIRST, LAST)
+        port = random.randint(FIRST, LAST)  # noqa: S311 – not a secret
         if is_free(port):
             return port
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen on `host`:`port` now. Raises OSError when `host` is not an address of this machine."""
+    """Whether a server could listen on `host`:`port` now. Raises OSError when `host` is not of this machine."""
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -71,7 +71,7 @@ class EmbeddedPostgres(EmbeddedServer):
             self.cluster.rename(self.data_dir / f"cluster.broken-{time.time_ns()}")
 
     def _forget_reused_pid(self) -> None:
-        """Drop a lock file whose process id now belongs to another program; PostgreSQL would wait for that one to end."""
+        """Drop a lock file whose process id now belongs to another program: PostgreSQL would refuse to start."""
         recorded = self._recorded()
         if recorded and _exists(recorded[0]):
             (self.cluster / "postmaster.pid").unlink()
@@ -97,9 +97,9 @@ class EmbeddedPostgres(EmbeddedServer):
     def _initdb(self, program: Path, folder: Path, secret: Path, way: Way) -> None:
         modern = postgres_major(program.parent) >= 17
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"] if modern else ["--locale=C"]
-        options = ["--no-sync", "--encoding=UTF8", "--auth=scram-sha-256", f"--username={SUPERUSER}", f"--pwfile={secret}"]
+        access = ["--auth=scram-sha-256", f"--username={SUPERUSER}", f"--pwfile={secret}"]
         made = subprocess.run(
-            [program.with_name("initdb"), *options, *locale, "-D", folder],
+            [program.with_name("initdb"), "--no-sync", "--encoding=UTF8", *locale, *access, "-D", folder],
             capture_output=True,
             text=True,
             env=_environment(),
@@ -108,13 +108,20 @@ class EmbeddedPostgres(EmbeddedServer):
             check=False,
         )
         if made.returncode != 0:
-            raise ServerError(f"PostgreSQL could not make its data folder: {made.stderr.strip() or made.stdout.strip()}")
+            told = made.stderr.strip() or made.stdout.strip()
+            raise ServerError(f"PostgreSQL could not make its data folder: {told}")
 
     def _spawn(self, log: IO[bytes]) -> Process:
-        assert self._way is not None
-        options = [part for name, value in {**self._settings, "port": str(self.port)}.items() for part in ("-c", f"{name}={value}")]
-        command = [postgres_folder() / "postgres", "-D", self.cluster, *options]
-        return launch(command, signal.SIGINT, output=log, environment=_environment(), folder=Path("/"), enter=self._way.enter)
+        settings = {**self._settings, "port": str(self.port)}
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        return launch(
+            [postgres_folder() / "postgres", "-D", self.cluster, *options],
+            signal.SIGINT,
+            output=log,
+            environment=_environment(),
+            folder=Path("/"),
+            enter=self._way.enter if self._way else None,
+        )
 
     def _recorded(self) -> tuple[int, int] | None:
         lines = self._postmaster_lines()
@@ -133,22 +140,23 @@ class EmbeddedPostgres(EmbeddedServer):
         except FileNotFoundError:
             return []
         except PermissionError:
-            raise ServerError(f"{self.cluster} belongs to another user. Start as that user, or choose another DATA_DIR.") from None
+            whose = f"{self.cluster} belongs to another user."
+            raise ServerError(f"{whose} Start as that user, or choose another DATA_DIR.") from None
 
     def _worth_retrying(self, reason: str) -> bool:
         # After a kill of the postmaster alone its children need a moment to notice and leave.
         return "shared memory block" in reason or super()._worth_retrying(reason)
 
     def _explain(self, reason: str) -> str:
-        told = re.findall(r"(?:FATAL|PANIC|DETAIL|HINT|LOG): +(could not .*|.*)", reason)
         telling = re.findall(r"(?:FATAL|PANIC|DETAIL|HINT): +(.*)", reason)
-        return " ".join(telling) or " ".join(told[-2:]) or super()._explain(reason)
+        return " ".join(telling) or super()._explain(reason)
 
     def _password(self) -> str:
         path = self.data_dir / "password"
         if not path.exists():
             if self.cluster.exists():
-                raise ServerError(f"{path} is missing: the superuser's password is lost. Put it back, or remove {self.data_dir}.")
+                lost = f"{path} is missing: the superuser's password is lost."
+                raise ServerError(f"{lost} Put it back, or remove {self.data_dir}.")
             path.touch(0o600)
             path.write_text(secrets.token_urlsafe(24))
         return path.read_text()

@@ -1,4 +1,4 @@
-"""What the embedded servers have in common: one folder, one owner, one port, a start that repairs and a stop that waits."""
+"""What the embedded servers share: one folder, one owner, one port, a start that repairs and a stop that waits."""
 
 import os
 import signal
@@ -90,7 +90,9 @@ class EmbeddedServer(ABC):
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     @abstractmethod
@@ -116,13 +118,15 @@ class EmbeddedServer(ABC):
                 self.data_dir.chmod(0o711)
             (self.data_dir / "start.lock").touch(0o600)
         except OSError as error:
-            raise ServerError(f"{self.data_dir} cannot be written ({error.strerror}). Set DATA_DIR to a folder of your own.") from None
+            trouble = f"{self.data_dir} cannot be written ({error.strerror})."
+            raise ServerError(f"{trouble} Set DATA_DIR to a folder of your own.") from None
 
     def _adopt(self) -> None:
         deadline = time.monotonic() + ADOPT_SECONDS
         while self._running_pid() is None or not self._answers():
             if time.monotonic() > deadline:
-                raise ServerError(f"Another process holds {self.data_dir}, but its {self.name} does not answer. End that process.")
+                held = f"Another process holds {self.data_dir}"
+                raise ServerError(f"{held}, but its {self.name} does not answer. End that process.")
             time.sleep(0.02)
         recorded = self._recorded()
         self.port = recorded[1] if recorded else self.port
@@ -148,7 +152,8 @@ class EmbeddedServer(ABC):
                 return
             reason = self._log_since(begin)
             if not self._worth_retrying(reason) or time.monotonic() > deadline:
-                raise ServerError(f"{self.name} did not start: {self._explain(reason)}\nIts log: {self.data_dir / 'log'}")
+                told = self._explain(reason)
+                raise ServerError(f"{self.name} did not start: {told}\nIts log: {self.data_dir / 'log'}")
             time.sleep(0.1)
 
     def _choose_port(self) -> None:

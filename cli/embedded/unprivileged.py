@@ -112,6 +112,7 @@ def _hand_over(folder: Path, way: Way) -> None:
 def _works(way: Way, folder: Path, program: Path) -> bool:
     command = ["/bin/sh", "-c", PROBE, "sh", str(folder), str(program)]
     try:
-        return subprocess.run(command, preexec_fn=way.enter, cwd="/", stderr=subprocess.DEVNULL, check=False).returncode == 0
+        probe = subprocess.run(command, preexec_fn=way.enter, cwd="/", stderr=subprocess.DEVNULL, check=False)
     except subprocess.SubprocessError:
         return False
+    return probe.returncode == 0

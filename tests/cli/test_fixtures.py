@@ -11,7 +11,8 @@ from tests.servers import TestServers, Urls
 async def test_every_login_role_reaches_the_modules_database(urls: Urls, database_name: str, role: str) -> None:
     connection = await asyncpg.connect(getattr(urls, role))
     try:
-        assert await connection.fetchrow("select current_user, current_database()") == (f"app_{role}", database_name)
+        assert await connection.fetchval("select current_user") == f"app_{role}"
+        assert await connection.fetchval("select current_database()") == database_name
     finally:
         await connection.close()
 
