@@ -1,0 +1,193 @@
+"""Every kind of mail the product writes, as one frozen dataclass with the words' variables."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+from db.types import Money, Role
+from jobs.providers.mail_words import SECURITY, SecurityEvent, SecurityWords, moment, quota_consequence
+from jobs.providers.untrusted import Body, Link, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """To the founder of an organization, once, after registration."""
+
+    name: str | None
+    organization: str
+    dashboard_url: Link
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """To a new address: the link that confirms it."""
+
+    name: str | None
+    url: Link
+    expires_in_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordReset:
+    """To an account's address: the link to a new password."""
+
+    name: str | None
+    url: Link
+    expires_in_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """To a stranger whom a member invites."""
+
+    inviter: str
+    organization: str
+    role: Role
+    url: Link
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceLine:
+    """One line of an invoice; credits are negative."""
+
+    description: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """To the billing contact when a month is closed; `amount` is the sum of `lines`."""
+
+    organization: str
+    number: str
+    period: str
+    total_requests: int
+    amount: Money
+    due_date: date
+    lines: tuple[InvoiceLine, ...]
+    pay_url: Link
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSuccess:
+    """To the billing contact when an invoice is paid."""
+
+    organization: str
+    number: str
+    period: str
+    amount: Money
+    paid_at: datetime
+    provider: str
+    receipt_url: Link
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """To the billing contact 1, 7 and 14 days after the due date."""
+
+    organization: str
+    number: str
+    period: str
+    days_overdue: int
+    amount: Money
+    due_date: date
+    pay_url: Link
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCreated:
+    """To the owners when an API key appears; `key_hint` is the masked key, never the key."""
+
+    organization: str
+    key_name: str
+    key_hint: str
+    created_by: str
+    created_at: datetime
+    keys_url: Link
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityNotice:
+    """To a person whose account or seat has changed; `address` and `device` are those of whoever did it."""
+
+    event: SecurityEvent
+    name: str | None
+    organization: str | None
+    at: datetime
+    address: str | None
+    device: str | None
+    action_url: Link
+
+    @property
+    def words(self) -> SecurityWords:
+        """Title, sentence, advice and button of this event."""
+        return SECURITY[self.event]
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What is known about the event, as label and value."""
+        known = [
+            ("Organization", self.organization),
+            ("When", moment(self.at)),
+            ("Address", self.address),
+            ("Device", self.device),
+        ]
+        return [(label, value) for label, value in known if value]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageAlert:
+    """To owners and admins, once a month at 80 and at 100 % of the quota; `overage` is None where it is hard."""
+
+    organization: str
+    plan: str
+    month: str
+    percent: int
+    used: int
+    included: int
+    overage: Money | None
+    url: Link
+
+    @property
+    def consequence(self) -> str:
+        """What happens to further requests."""
+        return quota_consequence(self.percent >= 100, self.overage)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A customer's own message, sent through our API to whomever it names."""
+
+    organization: str
+    subject: Subject
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class AccountExists:
+    """To an account's address when someone registers with it again."""
+
+    name: str | None
+    login_url: Link
+    reset_url: Link
+
+
+Mail = (
+    Welcome
+    | Verification
+    | PasswordReset
+    | Invitation
+    | Invoice
+    | PaymentSuccess
+    | Overdue
+    | KeyCreated
+    | SecurityNotice
+    | UsageAlert
+    | Message
+    | AccountExists
+)
+MailKind = Literal[
+    "welcome", "verification", "password_reset", "invitation", "invoice", "payment_success", "overdue",
+    "key_created", "security_notice", "usage_alert", "message", "account_exists",
+]  # fmt: skip
