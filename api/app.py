@@ -1,0 +1,70 @@
+"""The HTTP application: middleware in the order a request meets it, the routes of every subject, the lifespan."""
+
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount
+
+from api import docs, health, openapi
+from api.address import networks
+from api.exchange import Edge
+from api.http import Router
+from api.middleware.body_limit import BodyLimit
+from api.middleware.cors import Cors
+from api.middleware.logging import Logging
+from api.middleware.recovery import Recovery
+from api.middleware.request_id import RequestId
+from api.middleware.security_headers import SecurityHeaders
+from api.routing import RouteTable
+from api.static import Static
+from jobs.resources import open_resources
+from settings import ROOT, Settings
+
+SUBJECTS: tuple[Router, ...] = (
+    health.router,
+    health.probes,
+)
+
+
+def create_app(settings: Settings | None = None, subjects: Iterable[Router] = SUBJECTS) -> Starlette:
+    """The application for these settings, or those of the environment.
+
+    Raises SettingsError for wrong settings; resources are opened when the server starts, and closed when it stops.
+    """
+    settings = settings or Settings.from_env(os.environ)
+    routers = [*subjects, docs.router, openapi.router]
+    app = Starlette(routes=_routes(routers), middleware=_middleware(settings), lifespan=_lifespan(settings, routers))
+    app.router.redirect_slashes = False
+    return app
+
+
+def _routes(routers: list[Router]) -> list[BaseRoute]:
+    table = RouteTable(endpoint for router in routers for endpoint in router.endpoints)
+    return [table, Mount("/static", Static(ROOT / "static"))]
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    edge = Edge(settings.base_url.rstrip("/"), networks(settings.trusted_proxies))
+    return [
+        Middleware(RequestId, edge=edge),
+        Middleware(Logging),
+        Middleware(Recovery),
+        Middleware(SecurityHeaders),
+        Middleware(Cors, origins=settings.cors_origins),
+        Middleware(BodyLimit),
+    ]
+
+
+def _lifespan(settings: Settings, routers: list[Router]) -> Any:
+    document = openapi.Document(routers, settings.base_url)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        async with open_resources(settings) as resources:
+            yield {"resources": resources, "openapi": document}
+
+    return lifespan

@@ -1,0 +1,137 @@
+"""What a handler is given: who calls, the open tenant transaction, and what the process holds."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.types import Receive
+
+from api.exchange import Exchange
+from api.permissions import Reach
+from api.tokens import Claims
+from db.limits import Admission, ResolvedKey
+from db.pool import Tenant
+from db.sessions import Seat
+from db.types import Actor, OrganizationId
+from jobs.resources import Resources
+from settings import Settings
+
+
+class PublicCall:
+    """A call by anybody."""
+
+    __slots__ = ("_receive", "exchange", "resources")
+
+    def __init__(self, exchange: Exchange, resources: Resources, receive: Receive) -> None:
+        self.exchange = exchange
+        self.resources = resources
+        self._receive = receive
+
+    @property
+    def request(self) -> Request:
+        """Starlette's view of the request, for cookies and the like; its body has been read already."""
+        return Request(self.exchange.scope, self._receive)
+
+    @property
+    def request_id(self) -> str:
+        """The id shown to the caller and in the log."""
+        return self.exchange.request_id
+
+    @property
+    def address(self) -> str:
+        """The client's address."""
+        return self.exchange.address
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the process."""
+        return self.resources.settings
+
+    def now(self) -> datetime:
+        """The time, aware, in UTC."""
+        return self.resources.clock.now()
+
+    def add_header(self, name: str, value: str) -> None:
+        """Add a header to the answer."""
+        self.exchange.headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+
+
+class SignedCall(PublicCall):
+    """A webhook: `raw` are the exact bytes whose signature the handler checks."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, exchange: Exchange, resources: Resources, receive: Receive, raw: bytes) -> None:
+        super().__init__(exchange, resources, receive)
+        self.raw = raw
+
+
+class TenantCall(PublicCall):
+    """A call on behalf of one organization."""
+
+    __slots__ = ("_tenant", "actor", "organization_id")
+
+    def __init__(
+        self, exchange: Exchange, resources: Resources, receive: Receive, organization_id: OrganizationId, actor: Actor
+    ) -> None:
+        super().__init__(exchange, resources, receive)
+        self.organization_id = organization_id
+        self.actor = actor
+        self._tenant: Tenant | None = None
+
+    @property
+    def tenant(self) -> Tenant:
+        """The transaction around the handler; one declared `transaction=False` has none and opens its own."""
+        if self._tenant is None:
+            raise RuntimeError("no open transaction: use `async with call.transaction()`")
+        return self._tenant
+
+    @asynccontextmanager
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Tenant]:
+        """One tenant transaction of this caller; commits at the end, rolls back on any error."""
+        async with self.resources.database.tenant(
+            self.organization_id, self.actor, read_only=read_only, request_id=self.request_id, address=self.address
+        ) as tenant:
+            self._tenant = tenant
+            try:
+                yield tenant
+            finally:
+                self._tenant = None
+
+
+class UserCall(TenantCall):
+    """A call by a person, acting as a seat; `reach` says how far the declared permission goes for its role."""
+
+    __slots__ = ("claims", "reach", "seat")
+
+    seat: Seat
+
+    def __init__(
+        self, exchange: Exchange, resources: Resources, receive: Receive, claims: Claims, actor: Actor
+    ) -> None:
+        super().__init__(exchange, resources, receive, claims.organization_id, actor)
+        self.claims = claims
+        self.reach = Reach.ALL
+
+    @property
+    def own_only(self) -> bool:
+        """Whether the permission covers only what belongs to the caller itself."""
+        return self.reach is Reach.OWN
+
+
+class KeyCall(TenantCall):
+    """A call with an API key."""
+
+    __slots__ = ("admission",)
+
+    def __init__(
+        self, exchange: Exchange, resources: Resources, receive: Receive, admission: Admission, actor: Actor
+    ) -> None:
+        super().__init__(exchange, resources, receive, admission.key.organization_id, actor)
+        self.admission = admission
+
+    @property
+    def key(self) -> ResolvedKey:
+        """The resolved key: organization, plan, scopes."""
+        return self.admission.key

@@ -1,0 +1,65 @@
+"""Whether the service lives, is healthy, is ready, and what it measures."""
+
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from api.http import PUBLIC, PublicCall, Router
+from api.metrics import exposition
+from db import checks
+from db.errors import DomainError
+from jobs.resources import Resources
+
+router = Router("", tag="Health")
+probes = Router("", tag="Health", base="")
+
+
+@router.get("/health", access=PUBLIC, limit=None, quiet=True)
+async def health(call: PublicCall) -> Response:
+    """Health of the service: 200 `{"status": "healthy"}`, or 503 with the reason."""
+    reasons = await _reasons(call.resources)
+    if reasons:
+        return JSONResponse({"status": "unhealthy", "reason": reasons[0]}, 503)
+    return JSONResponse({"status": "healthy"})
+
+
+probes.get("/health", access=PUBLIC, limit=None, quiet=True)(health)
+
+
+@probes.get("/livez", access=PUBLIC, limit=None, quiet=True)
+async def live(call: PublicCall) -> Response:
+    """Whether this process answers at all; asks nothing of Postgres or Redis."""
+    return JSONResponse({"status": "alive"})
+
+
+@probes.get("/readyz", access=PUBLIC, limit=None, quiet=True)
+async def ready(call: PublicCall) -> Response:
+    """Whether this process should be sent requests: its parts answer, and its database keeps tenants apart."""
+    reasons = await _reasons(call.resources) or await _verdicts(call.resources)
+    if reasons:
+        return JSONResponse({"status": "not ready", "reasons": reasons}, 503)
+    return JSONResponse({"status": "ready", "reasons": []})
+
+
+@probes.get("/metrics", access=PUBLIC, limit=None, quiet=True)
+async def metrics(call: PublicCall) -> Response:
+    """Measurements in Prometheus's text format."""
+    body, kind = exposition()
+    return PlainTextResponse(body, media_type=kind)
+
+
+async def _reasons(resources: Resources) -> list[str]:
+    reasons: list[str] = []
+    try:
+        async with resources.database.resolver(read_only=True):
+            pass
+    except DomainError:
+        reasons.append("database connection failed")
+    try:
+        await resources.limits.ping()
+    except DomainError:
+        reasons.append("redis connection failed")
+    return reasons
+
+
+async def _verdicts(resources: Resources) -> list[str]:
+    async with resources.database.resolver(read_only=True) as conn:
+        return [verdict.reason for verdict in await checks.verdicts(conn) if not verdict.ok]
