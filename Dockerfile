@@ -1,11 +1,12 @@
 # One image for every process of the product: `serve` (the default), `worker`, `migrate`, `doctor`.
-# The libraries are installed in a stage of their own, from hashes only and from wheels only, so nothing is ever compiled here.
+# The libraries are installed in a stage of their own, by hash, from wheels: nothing is compiled here.
+# (dkimpy is the one published as source only; it is plain Python.)
 FROM python:3.11.15-slim-trixie AS libraries
 WORKDIR /build
 COPY requirements.lock ./
 RUN python -m venv --without-pip /opt/mts \
-    && pip --python /opt/mts install --no-cache-dir --disable-pip-version-check --no-deps --only-binary :all: \
-       --require-hashes --requirement requirements.lock
+    && pip --python /opt/mts install --no-cache-dir --disable-pip-version-check --no-deps \
+       --only-binary :all: --no-binary dkimpy --require-hashes --requirement requirements.lock
 
 FROM python:3.11.15-slim-trixie
 ARG VERSION=1.0.0
@@ -22,7 +23,7 @@ ENV PATH=/opt/mts/bin:$PATH \
     HOST=0.0.0.0 \
     PORT=8080
 RUN groupadd --system --gid 10001 mts \
-    && useradd --system --uid 10001 --gid mts --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin mts
+    && useradd --system --no-log-init --uid 10001 --gid mts --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin mts
 WORKDIR /app
 COPY --from=libraries /opt/mts /opt/mts
 COPY LICENSE settings.py ./

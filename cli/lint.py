@@ -1,5 +1,6 @@
 """`mts lint`: every check that needs no running server, two at a time, one line each."""
 
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from settings import ROOT
 
 AT_ONCE = 2
+COLOURS_AND_LINKS = re.compile(r"\x1b(?:\[[0-9;]*m|\]8;;.*?\x1b\\)")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def execute(check: Check) -> Outcome:
     except FileNotFoundError:
         missing = f"{Path(check.command[0]).name} is not installed here; `./mts lint` installs what the checks need."
         return Outcome(check.name, passed=False, seconds=0.0, output=missing)
-    output = (ended.stdout + ended.stderr).strip()
+    output = COLOURS_AND_LINKS.sub("", ended.stdout + ended.stderr).strip()
     return Outcome(check.name, ended.returncode == 0, time.monotonic() - started, output)
 
 
