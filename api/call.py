@@ -1,6 +1,6 @@
 """What a handler is given: who calls, the open tenant transaction, and what the process holds."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -70,7 +70,7 @@ class SignedCall(PublicCall):
 class TenantCall(PublicCall):
     """A call on behalf of one organization."""
 
-    __slots__ = ("_tenant", "actor", "organization_id")
+    __slots__ = ("_after_commit", "_tenant", "actor", "organization_id")
 
     def __init__(
         self, exchange: Exchange, resources: Resources, receive: Receive, organization_id: OrganizationId, actor: Actor
@@ -79,6 +79,7 @@ class TenantCall(PublicCall):
         self.organization_id = organization_id
         self.actor = actor
         self._tenant: Tenant | None = None
+        self._after_commit: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def tenant(self) -> Tenant:
@@ -98,6 +99,12 @@ class TenantCall(PublicCall):
                 yield tenant
             finally:
                 self._tenant = None
+        while self._after_commit:
+            await self._after_commit.pop(0)()
+
+    def after_commit(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Run `step` once the transaction has committed, before the answer leaves; never when it rolls back."""
+        self._after_commit.append(step)
 
 
 class UserCall(TenantCall):

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.call import PublicCall
+from api.error_table import ERRORS
 from api.exchange import Exchange
 from api.fields import Body, Query, unmark
 from api.inputs import BodyReader, QueryReader, path_reader, read_body
@@ -61,6 +62,7 @@ class Declaration:
 class _Signature:
     body: Any = None
     query: Any = None
+    answers_itself: bool = False
     path: dict[str, Any] = field(default_factory=dict)
     answer: Any = None
 
@@ -87,6 +89,7 @@ class Endpoint:
         self._body = BodyReader(self.types.body, form) if self.types.body else None
         self._query = QueryReader(self.types.query) if self.types.query else None
         self._path = [(name, path_reader(kind)) for name, kind in self.types.path.items()]
+        self.enveloped = declaration.status != 204 and not (self.types.answer is None and self.types.answers_itself)
         self._adapter: TypeAdapter[Any] = TypeAdapter(self.types.answer)
         self._head = success_head(declaration.message)
         self._headers: list[Header] = [JSON, (b"cache-control", declaration.cache.encode())]
@@ -150,10 +153,14 @@ def _read_signature(declaration: Declaration, handler: Handler) -> _Signature:
     names = list(inspect.signature(handler).parameters)
     if names[:1] != ["call"] or "call" not in hints or "return" not in hints:
         raise TypeError(f"{where}: the handler takes an annotated `call` first and says what it returns")
-    types = _Signature(body=hints.get("body"), query=hints.get("query"), answer=_answer_type(hints["return"]))
+    types = _Signature(body=hints.get("body"), query=hints.get("query"))
+    types.answer, types.answers_itself = _answer_type(hints["return"])
     types.path = {name: hints[name] for name in names[1:] if name not in ("body", "query")}
     _require_base(where, types.body, Body)
     _require_base(where, types.query, Query)
+    unknown = [code for code in declaration.errors if code not in ERRORS]
+    if unknown:
+        raise TypeError(f"{where}: {unknown} are not in the table of errors")
     in_template = {part.split("}")[0] for part in declaration.template.split("{")[1:]}
     if in_template != set(types.path):
         raise TypeError(f"{where}: path parameters {sorted(in_template)} but arguments {sorted(types.path)}")
@@ -165,10 +172,12 @@ def _require_base(where: str, model: Any, base: type) -> None:
         raise TypeError(f"{where}: {model!r} must be a subclass of {base.__name__}, which refuses unknown fields")
 
 
-def _answer_type(annotation: Any) -> Any:
-    """The part of the return annotation that is serialized; a bare Response is not."""
-    options = [each for each in get_args(annotation) or (annotation,) if each is not type(None)]
-    if any(isinstance(each, type) and issubclass(each, Response) for each in options):
-        rest = [each for each in options if not (isinstance(each, type) and issubclass(each, Response))]
-        return rest[0] if rest else None
-    return annotation
+def _answer_type(annotation: Any) -> tuple[Any, bool]:
+    """The part of the return annotation that is serialized, and whether a response of the handler's own is possible."""
+    own = [
+        each for each in get_args(annotation) or (annotation,) if isinstance(each, type) and issubclass(each, Response)
+    ]
+    if not own:
+        return annotation, False
+    rest = [each for each in get_args(annotation) if each not in own]
+    return (rest[0] if rest else None), True

@@ -105,6 +105,11 @@ ERRORS: dict[str, ErrorKind] = {
         "Already verified",
         "The e-mail address is verified; nothing is left to do.",
     ),
+    "API_KEY_LIMIT_REACHED": ErrorKind(
+        409,
+        "No more active keys",
+        "The plan's number of active API keys is reached; revoke one, or take a higher plan.",
+    ),
     "LAST_OWNER": ErrorKind(
         409,
         "An organization needs an owner",

@@ -31,8 +31,19 @@ class Exchange:
     """
 
     __slots__ = (
-        "_address", "_forward", "edge", "endpoint", "headers", "organization_id",
-        "record_id", "request_headers", "request_id", "scope", "started", "status",
+        "_address",
+        "_forward",
+        "edge",
+        "endpoint",
+        "headers",
+        "organization_id",
+        "record_id",
+        "replayed",
+        "request_headers",
+        "request_id",
+        "scope",
+        "started",
+        "status",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, send: Send, record_id: UUID, edge: Edge) -> None:
@@ -43,8 +54,9 @@ class Exchange:
         self.request_id = str(record_id)
         self.started = perf_counter()
         self.status = 0
-        self.endpoint: "Endpoint | None" = None  # the registered endpoint that answers, once it is known
+        self.endpoint: Endpoint | None = None  # the registered endpoint that answers, once it is known
         self.organization_id: UUID | None = None
+        self.replayed = False  # the answer is a stored one
         self.headers: list[Header] = []
         self._forward = send
         self._address: str | None = None

@@ -41,11 +41,12 @@ async def user(endpoint: Endpoint, exchange: Exchange, scope: Scope, receive: Re
     await limit.by_user(endpoint.declared.limit, claims.user_id, resources)
     raw = await endpoint.read(receive)
     call = UserCall(exchange, resources, receive, claims, Actor("user", claims.user_id))
-    async with call.transaction(read_only=endpoint.declared.read_only or not endpoint.declared.transaction) as tenant:
+    declared = endpoint.declared
+    async with call.transaction(read_only=declared.read_only or not declared.transaction) as tenant:
         await authentication.take_seat(endpoint, call, tenant)
-        if endpoint.declared.transaction:
+        if declared.transaction:
             return await idempotency.once(endpoint, call, claims.user_id, raw)
-    return await endpoint.run(call, raw)
+    return await idempotency.apart(endpoint, call, claims.user_id, raw)
 
 
 async def key(endpoint: Endpoint, exchange: Exchange, scope: Scope, receive: Receive) -> Reply:
@@ -71,7 +72,7 @@ async def _with_key(
     key_id = admission.key.api_key_id
     call = KeyCall(exchange, resources, receive, admission, Actor("api_key", key_id))
     if not endpoint.declared.transaction:
-        return await endpoint.run(call, raw)
+        return await idempotency.apart(endpoint, call, key_id, raw)
     async with call.transaction(read_only=endpoint.declared.read_only):
         return await idempotency.once(endpoint, call, key_id, raw)
 

@@ -17,15 +17,57 @@ async def once(endpoint: Endpoint, call: TenantCall, subject_id: UUID, raw: byte
     if key is None:
         return await endpoint.run(call, raw)
     fingerprint = _fingerprint(call.exchange, raw)
-    stored = await idempotency.find(call.tenant, subject_id, key, fingerprint)
+    stored = await idempotency.find(call.tenant, subject_id, key, fingerprint, call.now())
     if stored is not None:
-        call.add_header("Idempotent-Replayed", "true")
-        return endpoint.replayed(stored.status_code, stored.answer)
+        return _replay(endpoint, call, stored)
     reply = await endpoint.run(call, raw)
-    await idempotency.store(
-        call.tenant, subject_id, key, fingerprint, reply.status, reply.body, secret=endpoint.declared.secret_answer
-    )
+    await _keep(endpoint, call, subject_id, key, fingerprint, reply)
     return reply
+
+
+async def apart(endpoint: Endpoint, call: TenantCall, subject_id: UUID, raw: bytes) -> Reply:
+    """The same for a handler that opens its own transactions: look first, run, then store.
+
+    Twins in flight both reach such a handler, which talks to the outside and has its own unique rows against a second
+    effect; the first of them to finish decides what both answer.
+    """
+    key = _key(call.exchange) if endpoint.declared.idempotent else None
+    if key is None:
+        return await endpoint.run(call, raw)
+    fingerprint = _fingerprint(call.exchange, raw)
+    try:
+        async with call.transaction() as tenant:
+            stored = await idempotency.find(tenant, subject_id, key, fingerprint, call.now())
+            if stored is None:
+                raise _NotAnsweredError  # rolls the claim back: nothing is held while the outside world is asked
+            return _replay(endpoint, call, stored)
+    except _NotAnsweredError:
+        reply = await endpoint.run(call, raw)
+    async with call.transaction() as tenant:
+        stored = await idempotency.find(tenant, subject_id, key, fingerprint, call.now())
+        if stored is not None:
+            return _replay(endpoint, call, stored)
+        await _keep(endpoint, call, subject_id, key, fingerprint, reply)
+    return reply
+
+
+class _NotAnsweredError(Exception):
+    """Nothing is stored yet."""
+
+
+def _replay(endpoint: Endpoint, call: TenantCall, stored: idempotency.Stored) -> Reply:
+    call.exchange.replayed = True
+    call.add_header("Idempotent-Replayed", "true")
+    return endpoint.replayed(stored.status_code, stored.answer)
+
+
+async def _keep(
+    endpoint: Endpoint, call: TenantCall, subject_id: UUID, key: str, fingerprint: bytes, reply: Reply
+) -> None:
+    await idempotency.store(
+        call.tenant, subject_id, key, fingerprint, reply.status, reply.body, call.now(),
+        secret=endpoint.declared.secret_answer,
+    )  # fmt: skip
 
 
 def _fingerprint(exchange: Exchange, raw: bytes) -> bytes:

@@ -25,7 +25,7 @@ class Recovery:
         exchange: Exchange = scope["exchange"]
         try:
             await self.app(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - the one place that must know them all
+        except Exception as error:
             if (
                 exchange.status
             ):  # the answer has begun: only breaking the connection tells the caller that it is not whole

@@ -18,6 +18,7 @@ async def record(
     endpoint: Endpoint, exchange: Exchange, resources: Resources, admission: Admission, reply: Reply, reached: bool
 ) -> Reply:
     """Commit the usage record of `reply` and hand it back, or a 503 in its place when that fails."""
+    charged = not exchange.replayed and billable(reply.status, reached)
     entry = UsageRecord(
         id=exchange.record_id,
         organization_id=admission.key.organization_id,
@@ -27,11 +28,13 @@ async def record(
         method=endpoint.declared.method,
         status_code=reply.status,
         duration_us=int(exchange.duration * 1_000_000),
-        is_billable=billable(reply.status, reached),
+        is_billable=charged,
         occurred_at=resources.clock.now(),
     )
     try:
         await resources.usage.record(entry)
-    except Unavailable:
-        return endpoint.error(Unavailable(), exchange)
+    except Unavailable as error:
+        reply, charged = endpoint.error(error, exchange), False
+    if not charged:
+        await resources.limits.give_back(admission)
     return reply
