@@ -4,7 +4,6 @@ from typing import Any
 
 import aiosql
 from aiosql.adapters.asyncpg import AsyncPGAdapter
-from aiosql.queries import Queries
 
 from settings import ROOT
 
@@ -40,11 +39,10 @@ class ConnectionAdapter(AsyncPGAdapter):
         return int(tag.rpartition(" ")[2])
 
 
-def load(subject: str) -> Queries:
+def load(subject: str) -> Any:
     """The statements of sql/queries/{subject}.sql as functions: `await queries.name(conn, parameter=…)`.
 
     aiosql's name suffixes say what comes back: none a list of rows (async for), `^` a row, `$` a value,
     `!` the number of rows touched, `<!` the row that was written.
     """
-    queries: Queries = aiosql.from_path(QUERIES / f"{subject}.sql", ConnectionAdapter)  # type: ignore[arg-type]
-    return queries
+    return aiosql.from_path(QUERIES / f"{subject}.sql", ConnectionAdapter)  # type: ignore[arg-type]

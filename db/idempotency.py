@@ -1,0 +1,84 @@
+"""Idempotency keys: the first answer, stored in the transaction of its effect, secrets readable only with the key itself."""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from uuid import UUID
+
+import asyncpg
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from db.errors import Conflict, Unprocessable
+from db.pool import Tenant
+from db.statements import load
+
+queries = load("idempotency")
+KEPT = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The first answer to a key."""
+
+    status_code: int
+    answer: bytes
+
+
+async def find(tenant: Tenant, subject_id: UUID, key: str, request_hash: bytes, now: datetime) -> Stored | None:
+    """Take the key for this transaction, or return what was answered to it in the last 24 hours.
+
+    Waits for a twin in flight. Raises Conflict IDEMPOTENCY_KEY_IN_USE when the twin takes too long, Unprocessable
+    IDEMPOTENCY_KEY_REUSED when the key came with another request.
+    """
+    names = {"organization_id": tenant.organization_id, "subject_id": subject_id, "key_hash": _hash(key)}
+    try:
+        if await queries.claim(tenant.conn, **names, request_hash=request_hash, now=now):
+            return None
+    except asyncpg.LockNotAvailableError as error:
+        raise Conflict(
+            "IDEMPOTENCY_KEY_IN_USE", "A request with this Idempotency-Key is still being answered"
+        ) from error
+    row = await queries.get(tenant.conn, **names)
+    if row["created_at"] <= now - KEPT:
+        return None
+    if row["request_hash"] != request_hash:
+        raise Unprocessable("IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was used with another request")
+    answer = _decrypt(tenant, key, row["answer"]) if row["is_encrypted"] else row["answer"]
+    return Stored(row["status_code"], answer)
+
+
+async def store(
+    tenant: Tenant,
+    subject_id: UUID,
+    key: str,
+    request_hash: bytes,
+    status: int,
+    answer: bytes,
+    now: datetime,
+    *,
+    secret: bool,
+) -> None:
+    """Write the answer beside the effect; with `secret` encrypted under a key that only the Idempotency-Key gives."""
+    await queries.store(
+        tenant.conn, organization_id=tenant.organization_id, subject_id=subject_id, key_hash=_hash(key),
+        request_hash=request_hash, status_code=status, answer=_encrypt(tenant, key, answer) if secret else answer,
+        is_encrypted=secret, now=now,
+    )  # fmt: skip
+
+
+def _hash(key: str) -> bytes:
+    return sha256(b"idempotency-key\0" + key.encode()).digest()
+
+
+def _cipher(tenant: Tenant, key: str) -> AESGCM:
+    return AESGCM(sha256(b"idempotent-answer\0" + tenant.organization_id.bytes + key.encode()).digest())
+
+
+def _encrypt(tenant: Tenant, key: str, answer: bytes) -> bytes:
+    nonce = os.urandom(12)
+    return nonce + _cipher(tenant, key).encrypt(nonce, answer, None)
+
+
+def _decrypt(tenant: Tenant, key: str, stored: bytes) -> bytes:
+    return _cipher(tenant, key).decrypt(stored[:12], stored[12:], None)

@@ -1,0 +1,157 @@
+"""API keys: 256 random bits shown once, found again by their digest alone."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Literal
+
+from db.errors import Conflict, NotFound
+from db.key_cache import ResolvedKey
+from db.pool import Database, Tenant
+from db.statements import load
+from db.types import Actor, ApiKeyId, OrganizationId, UserId, new_id
+
+queries = load("keys")
+
+Mode = Literal["live", "test"]
+SCOPES = ("messages:send", "messages:read", "usage:read")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a digest leads."""
+
+    organization_id: OrganizationId
+    api_key_id: ApiKeyId
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it is listed: never its value."""
+
+    id: ApiKeyId
+    name: str
+    masked: str
+    mode: Mode
+    scopes: tuple[str, ...]
+    is_active: bool
+    created_by: UserId
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    creator_email: str | None = None
+    is_orphaned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key and its value, which exists only in this answer."""
+
+    key: ApiKey
+    secret: str
+
+
+async def find(database: Database, digest: bytes) -> Found | None:
+    """Organization and key of a digest, or None."""
+    async with database.resolver(read_only=True) as conn:
+        row = await queries.find(conn, digest=digest)
+    return Found(row["organization_id"], row["api_key_id"]) if row else None
+
+
+async def resolve(database: Database, found: Found, now: datetime) -> ResolvedKey | None:
+    """What a key may do now, or None when it is revoked or expired."""
+    actor = Actor("api_key", found.api_key_id)
+    async with database.tenant(found.organization_id, actor, read_only=True) as tenant:
+        row = await queries.resolve(
+            tenant.conn, organization_id=found.organization_id, id=found.api_key_id, today=now.date()
+        )
+    if row is None or (row["expires_at"] is not None and row["expires_at"] <= now):
+        return None
+    return ResolvedKey(
+        found.organization_id, found.api_key_id, row["plan"], frozenset(row["scopes"]), row["mode"] == "test",
+        row["expires_at"], row["status"], row["per_minute"], row["month_quota"],
+    )  # fmt: skip
+
+
+async def create(
+    tenant: Tenant,
+    *,
+    name: str,
+    created_by: UserId,
+    now: datetime,
+    mode: Mode = "live",
+    scopes: Sequence[str] = SCOPES,
+    expires_at: datetime | None = None,
+) -> NewKey:
+    """Make a key of 256 random bits. Raises Conflict API_KEY_LIMIT_REACHED when the plan allows no more active ones."""
+    allowed = await queries.lock_organization(tenant.conn, organization_id=tenant.organization_id, today=now.date())
+    if await queries.count_active(tenant.conn, organization_id=tenant.organization_id) >= allowed:
+        raise Conflict("API_KEY_LIMIT_REACHED", f"The plan allows {allowed} active keys", {"limit": allowed})
+    return await _write(tenant, name, created_by, now, mode, scopes, expires_at)
+
+
+async def _write(
+    tenant: Tenant,
+    name: str,
+    created_by: UserId,
+    now: datetime,
+    mode: Mode,
+    scopes: Sequence[str],
+    expires_at: datetime | None,
+) -> NewKey:
+    random = secrets.token_hex(32)
+    secret = f"sk_{mode}_{random}"
+    row = await queries.create(
+        tenant.conn, organization_id=tenant.organization_id, id=new_id(), name=name, mode=mode, first4=random[:4],
+        last4=random[-4:], scopes=list(scopes), created_by=created_by, now=now, expires_at=expires_at,
+    )  # fmt: skip
+    await queries.register(tenant.conn, digest=sha256(secret.encode()).digest(), id=row["id"])
+    return NewKey(_listed(row), secret)
+
+
+async def page(tenant: Tenant, number: int, size: int) -> tuple[list[ApiKey], int]:
+    """One page of keys, newest first, and how many there are in all."""
+    rows = queries.page(tenant.conn, organization_id=tenant.organization_id, limit=size, offset=(number - 1) * size)
+    listed = [_listed(row) async for row in rows]
+    return listed, await queries.count(tenant.conn, organization_id=tenant.organization_id)
+
+
+async def get_for_update(tenant: Tenant, key_id: ApiKeyId) -> Any:
+    """The row of an active key, locked. Raises NotFound for a revoked or foreign one."""
+    row = await queries.get_for_update(tenant.conn, organization_id=tenant.organization_id, id=key_id)
+    if row is None or not row["is_active"]:
+        raise NotFound("API key")
+    return row
+
+
+async def revoke(tenant: Tenant, key_id: ApiKeyId, now: datetime) -> None:
+    """End a key; it is refused everywhere once the caller has committed and bumped its organization."""
+    await queries.revoke(tenant.conn, organization_id=tenant.organization_id, id=key_id, now=now)
+    await queries.forget(tenant.conn, id=key_id)
+
+
+async def rotate(tenant: Tenant, key_id: ApiKeyId, by: UserId, now: datetime, grace: timedelta) -> NewKey:
+    """Replace a key by a new one of the same name, scopes and expiry; the old one lives through the grace, no longer."""
+    old = await get_for_update(tenant, key_id)
+    new = await _write(tenant, old["name"], by, now, old["mode"], old["scopes"], old["expires_at"])
+    if grace:
+        await queries.replace(
+            tenant.conn,
+            organization_id=tenant.organization_id,
+            id=key_id,
+            replaced_by=new.key.id,
+            grace_until=now + grace,
+        )
+    else:
+        await revoke(tenant, key_id, now)
+    return new
+
+
+def _listed(row: Any) -> ApiKey:
+    masked = f"sk_{row['mode']}_{row['first4']}…{row['last4']}"
+    return ApiKey(
+        row["id"], row["name"], masked, row["mode"], tuple(row["scopes"]), row["is_active"], row["created_by"],
+        row["created_at"], row["expires_at"], row["last_used_at"], row.get("creator_email"), bool(row.get("is_orphaned")),
+    )  # fmt: skip

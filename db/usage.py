@@ -1,0 +1,103 @@
+"""Usage: one record for each answered request, committed in groups before the answers leave."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from db.errors import Unavailable
+from db.pool import Database
+from db.statements import load
+from db.types import SYSTEM, ApiKeyId, OrganizationId
+
+queries = load("usage")
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """One request with a valid key: `id` is the request's own, `plan` the one in force when it was admitted."""
+
+    id: UUID
+    organization_id: OrganizationId
+    api_key_id: ApiKeyId
+    plan: str
+    endpoint: str
+    method: str
+    status_code: int
+    duration_us: int
+    is_billable: bool
+    occurred_at: datetime
+
+
+class UsageRecorder:
+    """Commits records in groups: while one group is under way the others gather for the next; no timer, no size to tune."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[tuple[UsageRecord, asyncio.Future[None]]] = []
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def record(self, entry: UsageRecord) -> None:
+        """Return once the record is committed. Raises Unavailable when Postgres did not take it."""
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((entry, written))
+        if self._flusher is None:
+            self._flusher = loop.create_task(self._flush())
+        await written
+
+    async def close(self) -> None:
+        """Wait for the group under way."""
+        if self._flusher is not None:
+            await self._flusher
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting, []
+                error = await self._write([entry for entry, _ in group])
+                for _, written in group:
+                    if not written.done():
+                        written.set_exception(error) if error else written.set_result(None)
+        finally:
+            self._flusher = None
+
+    async def _write(self, group: list[UsageRecord]) -> Exception | None:
+        try:
+            async with self._database.statement() as conn:
+                await queries.record(conn, **_columns(group))
+        except Exception as error:
+            return error if isinstance(error, Unavailable) else _failed(error)
+        return None
+
+
+def _failed(error: Exception) -> Exception:
+    """Every waiter gets an exception of its own kind: the same object raised in many tasks would grow its traceback."""
+    failure = RuntimeError(f"usage was not recorded: {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
+
+
+def _columns(group: list[UsageRecord]) -> dict[str, Any]:
+    return {
+        "organization_ids": [entry.organization_id for entry in group],
+        "ids": [entry.id for entry in group],
+        "api_key_ids": [entry.api_key_id for entry in group],
+        "endpoints": [entry.endpoint for entry in group],
+        "methods": [entry.method for entry in group],
+        "status_codes": [entry.status_code for entry in group],
+        "durations_us": [entry.duration_us for entry in group],
+        "plans": [entry.plan for entry in group],
+        "billables": [entry.is_billable for entry in group],
+        "occurred_ats": [entry.occurred_at for entry in group],
+    }
+
+
+async def count_month(database: Database, organization_id: OrganizationId, month: str) -> int:
+    """Billable requests of a month given as YYYY-MM, counted from the records."""
+    async with database.tenant(organization_id, SYSTEM, read_only=True) as tenant:
+        count: int = await queries.count_billable(
+            tenant.conn, organization_id=organization_id, month=date.fromisoformat(f"{month}-01")
+        )
+    return count

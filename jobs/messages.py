@@ -1,0 +1,92 @@
+"""Delivers customers' messages: drains what waits in batches, fair by organization, each attempt claimed before it is made."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from db import messages
+from db.messages import Claimed, Outcome
+from db.pool import Tenant
+from db.types import Actor, OrganizationId
+from jobs.app import Backoff, global_job, periodic
+from jobs.delivery import deliver, find_out
+from jobs.resources import Resources
+
+log = structlog.get_logger()
+BATCH = 20
+AT_ONCE = 8
+ABANDONED_AFTER = timedelta(minutes=5)
+WORKER = Actor("job")
+
+Attempt = Callable[[Resources, OrganizationId, str, Claimed], Awaitable[Outcome]]
+
+
+# No second try: its queueing lock could leave a retried job stuck beside a new bell, and the sweep comes anyway.
+@global_job(queue="messages", retry=Backoff(attempts=1))
+async def drain(resources: Resources) -> None:
+    """Deliver all that waits, a batch of each organization in turn, until a round finds nothing due."""
+    while True:
+        organizations = [organization async for organization in messages.waiting_organizations(resources.database)]
+        if not await _round(resources, organizations):
+            return
+
+
+@periodic(cron="* * * * * */15", queue="messages")
+async def sweep(resources: Resources, timestamp: int) -> None:
+    """Find what a lost bell, a killed worker or a waiting retry has left."""
+    await drain.run(resources)
+
+
+async def _round(resources: Resources, organizations: list[OrganizationId]) -> bool:
+    """One batch of each organization, some at once; whether any had something due."""
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def turn(organization_id: OrganizationId) -> bool:
+        async with turns:
+            try:
+                return await _batch(resources, organization_id)
+            except Exception:
+                # One organization's trouble must not keep the others waiting; its rows stay for the next sweep.
+                log.exception("messages.batch_failed", organization_id=str(organization_id))
+                return False
+
+    return any(await asyncio.gather(*(turn(organization_id) for organization_id in organizations)))
+
+
+async def _batch(resources: Resources, organization_id: OrganizationId) -> bool:
+    database, now = resources.database, resources.clock.now()
+    async with database.tenant(organization_id, WORKER) as tenant:
+        due = await messages.claim(tenant, BATCH, now)
+        abandoned = await messages.claim_abandoned(tenant, BATCH, now - ABANDONED_AFTER, now)
+        allowed = [await _allowed(tenant, message) for message in due]
+        name = await messages.organization_name(tenant)
+    await _attempt(resources, organization_id, name, [m for m, fine in zip(due, allowed, strict=True) if fine], deliver)
+    await _attempt(resources, organization_id, name, abandoned, find_out)
+    async with database.tenant(organization_id, WORKER) as tenant:
+        await messages.withdraw(tenant)
+    return bool(due or abandoned)
+
+
+async def _allowed(tenant: Tenant, message: Claimed) -> bool:
+    if not await messages.is_suppressed(tenant, message.type, message.recipient):
+        return True
+    await messages.settle(tenant, message.id, Outcome("failed", error="recipient is suppressed"), message.claimed_at)
+    return False
+
+
+async def _attempt(
+    resources: Resources, organization_id: OrganizationId, name: str, claimed: list[Claimed], attempt: Attempt
+) -> None:
+    """Make the attempts side by side, then write their outcomes in one short transaction each."""
+
+    async def one(message: Claimed) -> None:
+        outcome = await attempt(resources, organization_id, name, message)
+        async with resources.database.tenant(organization_id, WORKER) as tenant:
+            await messages.settle(tenant, message.id, outcome, resources.clock.now())
+            if outcome.error and outcome.error.startswith("suppressed:"):
+                await messages.suppress(tenant, message.type, message.recipient, outcome.error)
+        log.info("message.attempted", message_id=str(message.id), type=message.type, status=outcome.status)
+
+    await asyncio.gather(*(one(message) for message in claimed))

@@ -1,0 +1,55 @@
+"""What a process holds while it runs, opened once and closed in order."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from db.limits import Limits
+from db.pool import Database
+from db.types import Clock, system_clock
+from db.usage import UsageRecorder
+from jobs.providers.configured import payment_providers, sms_provider
+from jobs.providers.mail import MailTransport
+from jobs.providers.payments import PaymentProvider
+from jobs.providers.sms import SmsProvider
+from jobs.providers.smtp import SmtpTransport
+from jobs.waker import Waker
+from settings import Settings
+
+
+@dataclass
+class Resources:
+    """Handed to every handler and every job; `payments` by provider name, `sms` None when no provider is configured."""
+
+    settings: Settings
+    database: Database
+    limits: Limits
+    usage: UsageRecorder
+    waker: Waker
+    mail: MailTransport
+    sms: SmsProvider | None
+    payments: dict[str, PaymentProvider]
+    clock: Clock
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings, clock: Clock = system_clock) -> AsyncIterator[Resources]:
+    """Open everything lazily: a part that is away delays nothing until it is needed."""
+    async with AsyncExitStack() as stack:
+        database = await Database.open(settings.database_url.get_secret_value(), settings.pool_size, "mts")
+        stack.push_async_callback(database.close)
+        limits = Limits(database, settings.redis_url.get_secret_value(), clock, settings.workers)
+        stack.push_async_callback(limits.close)
+        mail = SmtpTransport(settings.smtp_url.get_secret_value())
+        stack.push_async_callback(mail.close)
+        sms = sms_provider(settings)
+        payments = payment_providers(settings)
+        for provider in payments.values():
+            stack.push_async_callback(provider.close)
+        if sms:
+            stack.push_async_callback(sms.close)
+        usage = UsageRecorder(database)
+        stack.push_async_callback(usage.close)
+        waker = Waker(database)
+        stack.push_async_callback(waker.close)
+        yield Resources(settings, database, limits, usage, waker, mail, sms, payments, clock)
