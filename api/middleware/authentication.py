@@ -40,7 +40,7 @@ async def take_seat(endpoint: Endpoint, call: UserCall, tenant: Tenant) -> None:
     Raises Unauthorized for an ended session, Forbidden for a suspended organization, a missing permission or an
     unverified e-mail. Rights come from the row, never from the token, so a demotion acts at once.
     """
-    call.seat = await sessions.seat(tenant, call.claims.session_id, call.claims.user_id)
+    call.seat = await sessions.seat(tenant, call.claims.session_id, call.claims.user_id, call.now())
     access = endpoint.declared.access
     if isinstance(access, Permission):
         call.reach = require(call.seat.role, access)

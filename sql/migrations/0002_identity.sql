@@ -36,6 +36,7 @@ create table identity.auth_tokens (
     constraint auth_tokens_token_hash_check check (octet_length(token_hash) = 32)
 );
 create index auth_tokens_account_id_idx on identity.auth_tokens (account_id, type);
+create index auth_tokens_expires_at_idx on identity.auth_tokens (expires_at);
 
 create table identity.sessions (
     id              uuid not null,
@@ -53,6 +54,7 @@ create table identity.sessions (
 );
 create index sessions_account_id_idx on identity.sessions (account_id);
 create index sessions_user_id_idx on identity.sessions (organization_id, user_id);
+create index sessions_expires_at_idx on identity.sessions (expires_at);
 
 create table identity.organization_directory (
     organization_id uuid not null,
@@ -120,9 +122,10 @@ create table identity.work_directory (
 create index work_directory_organization_id_idx on identity.work_directory (organization_id);
 
 -- Mail to a person rather than to an organization's team: what was asked for and what became of it; never its content.
+-- Without an account it was asked for an e-mail that nobody has: the same work, and nothing to send.
 create table identity.account_mails (
     id         uuid not null,
-    account_id uuid not null,
+    account_id uuid,
     kind       text not null,
     created_at timestamptz not null default now(),
     claimed_at timestamptz,
@@ -134,6 +137,17 @@ create table identity.account_mails (
         check (kind in ('verification', 'password_reset', 'password_changed', 'account_exists'))
 );
 create index account_mails_account_id_idx on identity.account_mails (account_id, created_at);
+create index account_mails_created_at_idx on identity.account_mails (created_at);
+
+-- Guesses at a password or token, counted here while Redis is away; the subject is a digest, never an address.
+create table identity.attempts (
+    subject  bytea not null,
+    failures integer not null,
+    next_at  timestamptz not null,
+    constraint attempts_pkey primary key (subject),
+    constraint attempts_subject_check check (octet_length(subject) = 32)
+);
+create index attempts_next_at_idx on identity.attempts (next_at);
 
 grant usage on schema identity to app_resolver, app_rw;
 grant select, insert, update, delete on all tables in schema identity to app_resolver;

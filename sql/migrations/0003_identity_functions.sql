@@ -36,14 +36,31 @@ $$;
 comment on function identity.create_account(uuid, text, text, text, text) is
     'A new person; a taken e-mail raises unique_violation of accounts_email_key_key.';
 
-create function identity.set_password(wanted_id uuid, new_password_hash text) returns void
+create function identity.set_password(wanted_id uuid, expected_hash text, new_password_hash text) returns boolean
 language sql volatile security definer
 set search_path = ''
 as $$
-    update identity.accounts set password_hash = new_password_hash, updated_at = now() where id = wanted_id;
+    with changed as (
+        update identity.accounts set password_hash = new_password_hash, updated_at = now()
+        where id = wanted_id and password_hash = coalesce(expected_hash, password_hash)
+        returning id
+    )
+    select exists (select from changed);
 $$;
-comment on function identity.set_password(uuid, text) is
-    'Replaces the password hash; ending sessions is the caller''s next statement in the same transaction.';
+comment on function identity.set_password(uuid, text, text) is
+    'Replaces the password hash, false when another change came first (null expects nothing); ending sessions is the caller''s next statement.';
+
+create function identity.hold_password(wanted_id uuid, expected_hash text) returns boolean
+language sql volatile security definer
+set search_path = ''
+as $$
+    with held as (
+        select from identity.accounts where id = wanted_id and password_hash = expected_hash for share
+    )
+    select exists (select from held);
+$$;
+comment on function identity.hold_password(uuid, text) is
+    'Keeps a checked password from changing until the end of the transaction; false when it has changed since.';
 
 create function identity.mark_verified(wanted_id uuid, verified_at timestamptz) returns timestamptz
 language sql volatile security definer
@@ -125,11 +142,16 @@ as $$
     select s.organization_id, s.user_id, o.status
     from identity.seat_directory s
     join identity.organization_directory o on o.organization_id = s.organization_id
-    where s.account_id = wanted_account_id
-    order by s.created_at, s.organization_id;
+    left join lateral (
+        select max(l.last_seen_at) as seen_at
+        from identity.sessions l
+        where l.account_id = s.account_id and l.organization_id = s.organization_id
+    ) used on true
+    where s.account_id = wanted_account_id and o.status <> 'erased'
+    order by used.seen_at desc nulls last, s.created_at, s.organization_id;
 $$;
 comment on function identity.seats_of(uuid) is
-    'The organizations in which an account has a seat, oldest first.';
+    'The organizations in which an account has a seat, the last used first, then the oldest.';
 
 create function identity.members() returns table (account_id uuid, user_id uuid, email text, full_name text, email_verified_at timestamptz)
 language sql stable security definer
@@ -225,17 +247,34 @@ $$;
 comment on function identity.consume_token(bytea, text, timestamptz) is
     'Uses a token up and returns its account; nothing when unknown, used, expired or of another type.';
 
-create function identity.open_session(new_id uuid, new_account_id uuid, new_user_id uuid, new_user_agent text, new_address text, new_expires_at timestamptz) returns void
+create function identity.open_session(
+    new_id uuid, new_account_id uuid, new_user_id uuid, new_user_agent text, new_address text, at_time timestamptz, new_expires_at timestamptz
+) returns boolean
 language sql volatile security definer
 set search_path = ''
 as $$
-    insert into identity.sessions (id, account_id, organization_id, user_id, user_agent, address, expires_at)
-    select new_id, s.account_id, s.organization_id, s.user_id, left(new_user_agent, 300), new_address, new_expires_at
-    from identity.seat_directory s
-    where s.account_id = new_account_id and s.organization_id = app.current_org_id() and s.user_id = new_user_id;
+    with opened as (
+        insert into identity.sessions
+            (id, account_id, organization_id, user_id, user_agent, address, created_at, last_seen_at, expires_at)
+        select new_id, s.account_id, s.organization_id, s.user_id, left(new_user_agent, 300), new_address, at_time, at_time, new_expires_at
+        from identity.seat_directory s
+        where s.account_id = new_account_id and s.organization_id = app.current_org_id() and s.user_id = new_user_id
+        returning id
+    )
+    select exists (select from opened);
 $$;
-comment on function identity.open_session(uuid, uuid, uuid, text, text, timestamptz) is
-    'Opens a session for a seat of the organization in context; without the seat nothing is opened.';
+comment on function identity.open_session(uuid, uuid, uuid, text, text, timestamptz, timestamptz) is
+    'Opens a session for a seat of the organization in context; false, and nothing opened, without the seat.';
+
+create function identity.touch_session(wanted_id uuid, at_time timestamptz) returns void
+language sql volatile security definer
+set search_path = ''
+as $$
+    update identity.sessions set last_seen_at = at_time
+    where id = wanted_id and organization_id = app.current_org_id() and revoked_at is null and last_seen_at < at_time - interval '5 minutes';
+$$;
+comment on function identity.touch_session(uuid, timestamptz) is
+    'Notes that a session of the organization in context was seen, at most every five minutes.';
 
 create function identity.session_seat(wanted_session_id uuid, at_time timestamptz) returns table (account_id uuid, user_id uuid, email text, full_name text, email_verified_at timestamptz, status text)
 language sql stable security definer
@@ -259,10 +298,11 @@ as $$
     select s.id, s.organization_id, s.user_agent, s.address, s.created_at, s.last_seen_at, s.expires_at
     from identity.sessions s
     where s.account_id = wanted_account_id and s.revoked_at is null and s.expires_at > at_time
-    order by s.created_at desc;
+    order by s.last_seen_at desc, s.id
+    limit 200;
 $$;
 comment on function identity.list_sessions(uuid, timestamptz) is
-    'The live sessions of a person.';
+    'The live sessions of a person, the last used first, at most 200.';
 
 create function identity.revoke_session(wanted_account_id uuid, wanted_session_id uuid) returns boolean
 language sql volatile security definer
@@ -353,14 +393,33 @@ $$;
 comment on function identity.withdraw_work(text) is
     'Takes back what the organization in context announced; the caller then looks once more and announces again what is left.';
 
-create function identity.queue_account_mail(new_id uuid, wanted_account_id uuid, new_kind text) returns void
+create function identity.queue_account_mail(new_id uuid, wanted_account_id uuid, new_kind text, unless_since timestamptz default null) returns boolean
 language sql volatile security definer
 set search_path = ''
 as $$
-    insert into identity.account_mails (id, account_id, kind) values (new_id, wanted_account_id, new_kind);
+    with queued as (
+        insert into identity.account_mails (id, account_id, kind)
+        select new_id, wanted_account_id, new_kind
+        where not exists (
+            select from identity.account_mails m
+            where m.account_id = wanted_account_id and m.kind = new_kind and m.created_at > unless_since
+        )
+        returning id
+    )
+    select exists (select from queued);
 $$;
-comment on function identity.queue_account_mail(uuid, uuid, text) is
-    'Asks for a mail to a person.';
+comment on function identity.queue_account_mail(uuid, uuid, text, timestamptz) is
+    'Asks for a mail to a person; false when one of its kind was asked for since the given time.';
+
+create function identity.queue_reset_mail(new_id uuid, wanted_email_key text) returns void
+language sql volatile security definer
+set search_path = ''
+as $$
+    insert into identity.account_mails (id, account_id, kind)
+    values (new_id, (select a.id from identity.accounts a where a.email_key = wanted_email_key), 'password_reset');
+$$;
+comment on function identity.queue_reset_mail(uuid, text) is
+    'Asks for a password reset; an unknown e-mail leaves a row that leads to nobody, so that the work is the same.';
 
 create function identity.claim_account_mail(wanted_id uuid, at_time timestamptz) returns table (account_id uuid, kind text, created_at timestamptz)
 language sql volatile security definer
@@ -382,11 +441,62 @@ $$;
 comment on function identity.settle_account_mail(uuid, timestamptz, text) is
     'Writes what became of a mail: sent, or given up with a reason.';
 
+create function identity.take_attempt(wanted_subject bytea, free_attempts integer, at_time timestamptz) returns integer
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+    known identity.attempts;
+begin
+    insert into identity.attempts (subject, failures, next_at) values (wanted_subject, 0, at_time)
+    on conflict (subject) do nothing;
+    select * into strict known from identity.attempts where subject = wanted_subject for update;
+    if known.next_at > at_time and known.failures >= free_attempts then
+        return ceil(extract(epoch from known.next_at - at_time));
+    end if;
+    if known.next_at < at_time - interval '1 hour' then
+        known.failures := 0;
+    end if;
+    update identity.attempts
+    set failures = known.failures + 1,
+        next_at = at_time + make_interval(secs => case when known.failures + 1 < free_attempts then 0
+            else least(60, power(2, least(known.failures + 1 - free_attempts, 6))) end)
+    where subject = wanted_subject;
+    return 0;
+end
+$$;
+comment on function identity.take_attempt(bytea, integer, timestamptz) is
+    'Counts an attempt as failed until it is given back: 0 when it may be made, else the seconds to wait (1, 2, 4 … 60 after the free ones).';
+
+create function identity.give_attempt_back(wanted_subject bytea, all_of_them boolean) returns void
+language sql volatile security definer
+set search_path = ''
+as $$
+    update identity.attempts
+    set failures = case when all_of_them then 0 else greatest(failures - 1, 0) end
+    where subject = wanted_subject;
+$$;
+comment on function identity.give_attempt_back(bytea, boolean) is
+    'The attempt succeeded: it no longer counts, or none of the former failures does.';
+
+create function identity.prune(before timestamptz) returns void
+language sql volatile security definer
+set search_path = ''
+as $$
+    delete from identity.auth_tokens where expires_at < before;
+    delete from identity.sessions where expires_at < before;
+    delete from identity.account_mails where created_at < before;
+    delete from identity.attempts where next_at < before;
+$$;
+comment on function identity.prune(timestamptz) is
+    'Forgets tokens and sessions that ended, mails that were asked for and attempts that were made before the given time.';
+
 revoke execute on all functions in schema identity from public;
 grant execute on function identity.find_account(text) to app_rw;
 grant execute on function identity.get_account(uuid) to app_rw;
 grant execute on function identity.create_account(uuid, text, text, text, text) to app_rw;
-grant execute on function identity.set_password(uuid, text) to app_rw;
+grant execute on function identity.set_password(uuid, text, text) to app_rw;
+grant execute on function identity.hold_password(uuid, text) to app_rw;
 grant execute on function identity.mark_verified(uuid, timestamptz) to app_rw;
 grant execute on function identity.open_organization() to app_rw;
 grant execute on function identity.organization_status() to app_rw;
@@ -404,7 +514,8 @@ grant execute on function identity.forget_invitation(uuid) to app_rw;
 grant execute on function identity.resolve_invitation(bytea) to app_rw;
 grant execute on function identity.issue_token(uuid, uuid, text, bytea, timestamptz) to app_worker;
 grant execute on function identity.consume_token(bytea, text, timestamptz) to app_rw;
-grant execute on function identity.open_session(uuid, uuid, uuid, text, text, timestamptz) to app_rw;
+grant execute on function identity.open_session(uuid, uuid, uuid, text, text, timestamptz, timestamptz) to app_rw;
+grant execute on function identity.touch_session(uuid, timestamptz) to app_rw;
 grant execute on function identity.session_seat(uuid, timestamptz) to app_rw;
 grant execute on function identity.list_sessions(uuid, timestamptz) to app_rw;
 grant execute on function identity.revoke_session(uuid, uuid) to app_rw;
@@ -414,9 +525,13 @@ grant execute on function identity.resolve_payment(text, text) to app_worker;
 grant execute on function identity.announce_work(text) to app_rw;
 grant execute on function identity.waiting_organizations(text, uuid, integer) to app_worker;
 grant execute on function identity.withdraw_work(text) to app_worker;
-grant execute on function identity.queue_account_mail(uuid, uuid, text) to app_rw;
+grant execute on function identity.queue_account_mail(uuid, uuid, text, timestamptz) to app_rw;
+grant execute on function identity.queue_reset_mail(uuid, text) to app_rw;
 grant execute on function identity.claim_account_mail(uuid, timestamptz) to app_worker;
 grant execute on function identity.settle_account_mail(uuid, timestamptz, text) to app_worker;
+grant execute on function identity.take_attempt(bytea, integer, timestamptz) to app_rw;
+grant execute on function identity.give_attempt_back(bytea, boolean) to app_rw;
+grant execute on function identity.prune(timestamptz) to app_worker;
 
 reset role;
 do $$

@@ -55,7 +55,7 @@ create table messaging.emails (
     constraint emails_pkey primary key (organization_id, id),
     constraint emails_once_key unique (organization_id, kind, subject_id, recipient, step),
     constraint emails_organization_id_fkey foreign key (organization_id) references tenancy.organizations (organization_id),
-    constraint emails_status_check check (status in ('queued', 'sending', 'sent', 'failed'))
+    constraint emails_status_check check (status in ('queued', 'sending', 'sent', 'failed', 'dropped'))
 );
 create index emails_created_at_idx on messaging.emails (organization_id, created_at);
 
