@@ -1,5 +1,6 @@
 """What no file may hold: hosts of registries, paths of one machine, notes for later, too many lines."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from settings import ROOT
 
 LONG, TOO_LONG = 150, 250
+LEFT_BEHIND = {".git", ".venv", ".data", ".cache", ".hypothesis", "__pycache__"}
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,19 @@ def inspect(root: Path) -> Iterator[str]:
 
 
 def repository_files(root: Path) -> list[Path]:
-    """Every file that is or would be committed, relative to `root`."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    """Every file that is or would be committed, relative to `root`; without git, all but what tools leave behind."""
+    command = ["git", "-c", f"safe.directory={root}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return sorted(_files_on_disk(root))
     return sorted(Path(name) for name in set(listed.split("\0")) if name and (root / name).is_file())
+
+
+def _files_on_disk(root: Path) -> Iterator[Path]:
+    for folder, names, files in os.walk(root):
+        names[:] = [name for name in names if name not in LEFT_BEHIND and not name.endswith("_cache")]
+        yield from ((Path(folder) / file).relative_to(root) for file in files if file != ".env")
 
 
 def _rule_about(root: Path) -> Iterator[Rule]:

@@ -63,8 +63,8 @@ def test_a_browser_is_installed_when_it_is_missing(clone: Path, machine: Path) -
     _executable(machine / "apt-get", f'#!/bin/sh\necho "$*" >> {clone}/packages\n')
     assert _ci_run(clone, machine).returncode == 0
     update, install = (clone / "packages").read_text().splitlines()
-    assert update.startswith("update")
-    assert re.fullmatch(r"install -y .*chromium", install)
+    assert " update " in update
+    assert re.search(r" install -y .*chromium$", install)
 
 
 def test_without_any_way_to_a_browser_it_says_so_and_goes_on(clone: Path, machine: Path) -> None:

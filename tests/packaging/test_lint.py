@@ -53,6 +53,14 @@ def test_ordinary_text_is_left_alone(repository: Path) -> None:
     assert list(lint_text.inspect(repository)) == []
 
 
+def test_a_copy_without_git_is_read_too(tmp_path: Path) -> None:
+    for name in ("notes.txt", ".venv/lib.txt", ".mypy_cache/x.json", "api/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("TO" + "DO\n")
+    found = [finding.partition(":")[0] for finding in lint_text.inspect(tmp_path)]
+    assert found == ["api/notes.txt", "notes.txt"]
+
+
 @pytest.mark.parametrize(("lines", "said"), [(150, []), (151, ["note: "]), (250, ["note: "]), (251, ["long.py"])])
 def test_long_files_are_noted_and_longer_ones_refused(repository: Path, lines: int, said: list[str]) -> None:
     (repository / "long.py").write_text("x = 1\n" * lines)
