@@ -17,6 +17,7 @@ begin
             ('job_writer',     'nologin nobypassrls noinherit'),
             ('usage_recorder', 'nologin bypassrls noinherit'),
             ('audit_writer',   'nologin bypassrls noinherit'),
+            ('isolation_probe', 'nologin nobypassrls inherit'),
             ('app_auditor',    'login nobypassrls inherit'),
             ('app_breakglass', 'nologin bypassrls noinherit'),
             ('app_exporter',   'login nobypassrls inherit')
@@ -26,14 +27,15 @@ begin
             execute format('create role %I', role.name);
         end if;
         execute format('alter role %I nosuperuser nocreatedb nocreaterole noreplication %s', role.name, role.attributes);
+        execute format('alter role %I reset all', role.name);
     end loop;
 end
 $$;
 
 -- What a member may do through the role; nobody is a member of a role that bypasses row security but the migrator, who does so himself.
-grant app_rw to app_api, app_worker;
+grant app_rw to app_api, app_worker, isolation_probe;
 grant app_ro to app_auditor, app_exporter;
-grant app_owner, app_resolver, job_writer, usage_recorder, audit_writer to app_migrator;
+grant app_owner, app_resolver, job_writer, usage_recorder, audit_writer, isolation_probe to app_migrator;
 
 -- A lost connection or a forgotten transaction must not hold locks or a connection for long.
 alter role app_api set statement_timeout = '15s';
@@ -43,4 +45,7 @@ alter role app_worker set statement_timeout = '10min';
 alter role app_worker set idle_in_transaction_session_timeout = '60s';
 alter role app_worker set search_path = 'jobs';
 alter role app_migrator set search_path = 'migrations';
-alter role app_auditor set default_transaction_read_only = 'on';
+-- An operator's own statements are the record of what he looked at; a reason must be writable, so his transactions are not read-only.
+alter role app_auditor set log_statement = 'all';
+alter role app_auditor set idle_in_transaction_session_timeout = '15min';
+alter role app_exporter set default_transaction_read_only = 'on';
