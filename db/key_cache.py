@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from db.types import ApiKeyId, OrganizationId, Plan
 
@@ -13,7 +14,7 @@ UNKNOWN_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ResolvedKey:
-    """What a key stands for: whose it is, what it may do, and the limits of its organization's plan."""
+    """What a key stands for: whose it is, what it may do, and the limits of its organization's plan; `unit_price` in major units."""
 
     organization_id: OrganizationId
     api_key_id: ApiKeyId
@@ -24,6 +25,7 @@ class ResolvedKey:
     status: str
     per_minute: int
     month_quota: int | None
+    unit_price: Decimal
 
 
 @dataclass(frozen=True, slots=True)

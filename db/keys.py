@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -72,6 +73,7 @@ async def resolve(database: Database, found: Found, now: datetime) -> ResolvedKe
     return ResolvedKey(
         found.organization_id, found.api_key_id, row["plan"], frozenset(row["scopes"]), row["mode"] == "test",
         row["expires_at"], row["status"], row["per_minute"], row["month_quota"],
+        Decimal(row["overage_minor"]).scaleb(-2) / row["overage_per"],
     )  # fmt: skip
 
 

@@ -5,7 +5,8 @@ select organization_id, api_key_id from identity.resolve_key(:digest);
 -- name: resolve^
 -- What an active key may do today and the limits of its organization's plan; by the primary keys of both tables.
 select k.id, k.mode, k.scopes, k.expires_at, o.plan, coalesce(o.rate_limit_override, p.per_minute) as per_minute,
-       case when p.is_hard_quota then p.included end as month_quota, identity.organization_status() as status
+       case when p.is_hard_quota then p.included end as month_quota, p.overage_minor, p.overage_per,
+       identity.organization_status() as status
 from tenancy.api_keys k
 join tenancy.organizations o on o.organization_id = k.organization_id
 cross join lateral billing.price_on(o.plan, :today) p
