@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
-from api import docs, health, openapi
+from api import docs, errors, health, openapi
 from api.address import networks
 from api.exchange import Edge
 from api.http import Router
@@ -21,6 +24,7 @@ from api.middleware.request_id import RequestId
 from api.middleware.security_headers import SecurityHeaders
 from api.routing import RouteTable
 from api.static import Static
+from jobs import logs
 from jobs.resources import open_resources
 from settings import ROOT, Settings
 
@@ -36,8 +40,14 @@ def create_app(settings: Settings | None = None, subjects: Iterable[Router] = SU
     Raises SettingsError for wrong settings; resources are opened when the server starts, and closed when it stops.
     """
     settings = settings or Settings.from_env(os.environ)
+    logs.configure(settings.log_level)
     routers = [*subjects, docs.router, openapi.router]
-    app = Starlette(routes=_routes(routers), middleware=_middleware(settings), lifespan=_lifespan(settings, routers))
+    app = Starlette(
+        routes=_routes(routers),
+        middleware=_middleware(settings),
+        lifespan=_lifespan(settings, routers),
+        exception_handlers={HTTPException: _in_our_terms},
+    )
     app.router.redirect_slashes = False
     return app
 
@@ -57,6 +67,13 @@ def _middleware(settings: Settings) -> list[Middleware]:
         Middleware(Cors, origins=settings.cors_origins),
         Middleware(BodyLimit),
     ]
+
+
+async def _in_our_terms(request: Request, error: Exception) -> Response:
+    """What Starlette refuses by itself – no route, no file – goes on to the recovery step like everything else."""
+    if not isinstance(error, HTTPException):
+        raise error
+    raise errors.from_http(error.status_code, dict(error.headers or {}))
 
 
 def _lifespan(settings: Settings, routers: list[Router]) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from starlette.types import Message, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from api.address import client_address
 from api.reply import Header
@@ -67,6 +68,11 @@ class Exchange:
             self.status = message["status"]
             message["headers"] = [*message["headers"], *self.headers]
         await self._forward(message)
+
+    def belongs_to(self, organization_id: UUID) -> None:
+        """Name the organization in every log line from here on."""
+        self.organization_id = organization_id
+        bind_contextvars(organization_id=str(organization_id))
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name (the last one when repeated)."""

@@ -37,7 +37,7 @@ async def user(endpoint: Endpoint, exchange: Exchange, scope: Scope, receive: Re
     """A person with a session: the body is read first, so that no slow sender holds a connection."""
     resources: Resources = scope["state"]["resources"]
     claims = endpoint.claims(exchange, resources)
-    exchange.organization_id = claims.organization_id
+    exchange.belongs_to(claims.organization_id)
     await limit.by_user(endpoint.declared.limit, claims.user_id, resources)
     raw = await endpoint.read(receive)
     call = UserCall(exchange, resources, receive, claims, Actor("user", claims.user_id))

@@ -27,6 +27,6 @@ async def by_key(exchange: Exchange, resources: Resources) -> Admission:
     Raises Unauthorized for a key that is missing or not valid; a refusal by the limits is in the admission.
     """
     admission = await resources.limits.admit(presented_key(exchange))
-    exchange.organization_id = admission.key.organization_id
+    exchange.belongs_to(admission.key.organization_id)
     exchange.headers += admission.headers
     return admission

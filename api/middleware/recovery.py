@@ -1,7 +1,6 @@
 """Turns every error into the envelope; a fault of ours is logged with its stack and shown to nobody."""
 
 import structlog
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import errors
@@ -26,28 +25,17 @@ class Recovery:
         try:
             await self.app(scope, receive, send)
         except Exception as error:
-            if (
-                exchange.status
-            ):  # the answer has begun: only breaking the connection tells the caller that it is not whole
+            if exchange.status:  # the answer has begun: only a broken connection tells that it is not whole
                 raise
             await recover(error, exchange).send(send)
 
 
 def recover(error: Exception, exchange: Exchange) -> Reply:
     """The answer for any exception, in the form of the endpoint that raised it; logs a fault of ours."""
-    refusal = known(error)
+    refusal = error if isinstance(error, DomainError) else None
     if refusal is None:
         log.error("http.fault", route=exchange.route, exc_info=error)
         refusal = errors.internal()
     if exchange.endpoint is not None:
         return exchange.endpoint.error(refusal, exchange)
     return errors.reply(refusal, exchange)
-
-
-def known(error: Exception) -> DomainError | None:
-    """The typed error that an exception stands for, or None for a fault of ours."""
-    if isinstance(error, DomainError):
-        return error
-    if isinstance(error, HTTPException):
-        return errors.from_http(error.status_code, dict(error.headers or {}))
-    return None
