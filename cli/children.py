@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from cli.embedded.process import Process, launch
-from cli.terminal import say
+from cli.terminal import readable, say
 from settings import ROOT
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
@@ -104,4 +104,4 @@ class Child:
                 if line == self._program.ready_line:
                     self.ready.set()
                 else:
-                    say(self.name, line)
+                    say(self.name, readable(line))

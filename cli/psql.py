@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _become_psql(url: str, arguments: list[str]) -> None:
     command = ["psql", f"--dbname={_without_password(url)}", *arguments]
-    os.execve(psql(), command, _environment(url))  # noqa: S606 – no shell is wanted
+    os.execve(psql(), command, _environment(url))
 
 
 def _full_name(role: str) -> str:

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        log_level="warning",
+        log_config=None,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
     return 0

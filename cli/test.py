@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     """Become pytest, with one process for each processor unless the arguments say otherwise."""
     os.chdir(ROOT)
     command = [sys.executable, "-P", "-m", "pytest", *_processes(args.rest), *args.rest]
-    os.execve(sys.executable, command, _environment())  # noqa: S606 – no shell is wanted
+    os.execve(sys.executable, command, _environment())
 
 
 def _processes(arguments: list[str]) -> list[str]:
