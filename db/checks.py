@@ -15,11 +15,11 @@ OLDEST_SERVER = 15
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One check: its name, whether it passed, and a sentence that says what was found or what to do."""
+    """One check: its name, whether it passed, and a sentence that says what was found and what to do."""
 
     name: str
     ok: bool
-    sentence: str
+    reason: str
 
 
 class UnsafeRole(Exception):
@@ -30,7 +30,7 @@ async def refuse_unsafe(conn: Any) -> None:
     """Raise UnsafeRole with one clear sentence when row security would not hold for this connection."""
     failed = [verdict for verdict in await verdicts(conn) if not verdict.ok]
     if failed:
-        raise UnsafeRole(" ".join(verdict.sentence for verdict in failed))
+        raise UnsafeRole(" ".join(verdict.reason for verdict in failed))
 
 
 async def verdicts(conn: Any) -> list[Verdict]:

@@ -397,10 +397,12 @@ from unnest(array[
 insert into ops.reviewed_functions (function, owner, reason)
 select function, 'app_resolver', 'Writes or reads for a person, named by the id or the secret in its arguments; secrets'' hashes are nobody else''s to see.'
 from unnest(array[
-    'identity.create_account(uuid, text, text, text, text)', 'identity.set_password(uuid, text)',
+    'identity.create_account(uuid, text, text, text, text)', 'identity.set_password(uuid, text, text)', 'identity.hold_password(uuid, text)',
     'identity.mark_verified(uuid, timestamp with time zone)', 'identity.issue_token(uuid, uuid, text, bytea, timestamp with time zone)',
     'identity.consume_token(bytea, text, timestamp with time zone)', 'identity.revoke_session(uuid, uuid)',
-    'identity.revoke_sessions(uuid, uuid)', 'identity.queue_account_mail(uuid, uuid, text)',
+    'identity.revoke_sessions(uuid, uuid)', 'identity.queue_account_mail(uuid, uuid, text, timestamp with time zone)',
+    'identity.queue_reset_mail(uuid, text)', 'identity.take_attempt(bytea, integer, timestamp with time zone)',
+    'identity.give_attempt_back(bytea, boolean)', 'identity.prune(timestamp with time zone)',
     'identity.claim_account_mail(uuid, timestamp with time zone)', 'identity.settle_account_mail(uuid, timestamp with time zone, text)'
 ]) as function;
 insert into ops.reviewed_functions (function, owner, reason)
@@ -409,7 +411,8 @@ from unnest(array[
     'identity.open_organization()', 'identity.organization_status()', 'identity.set_organization_status(text)', 'identity.add_seat(uuid, uuid)',
     'identity.remove_seat(uuid)', 'identity.members()', 'identity.register_key(bytea, uuid)', 'identity.forget_key(uuid)',
     'identity.register_invitation(bytea, uuid)', 'identity.forget_invitation(uuid)', 'identity.register_payment(text, text, uuid)',
-    'identity.open_session(uuid, uuid, uuid, text, text, timestamp with time zone)', 'identity.session_seat(uuid, timestamp with time zone)',
+    'identity.open_session(uuid, uuid, uuid, text, text, timestamp with time zone, timestamp with time zone)',
+    'identity.session_seat(uuid, timestamp with time zone)', 'identity.touch_session(uuid, timestamp with time zone)',
     'identity.announce_work(text)', 'identity.withdraw_work(text)'
 ]) as function;
 insert into ops.reviewed_functions (function, owner, reason) values

@@ -1,0 +1,2 @@
+-- Comments stay with what they describe and go with it.
+select 1;
