@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 ROOT = Path(__file__).resolve().parent
 
@@ -14,7 +15,26 @@ def _words(value: object) -> object:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
+def _scheme(*schemes: str) -> AfterValidator:
+    """A secret URL of one of these schemes, with a host."""
+
+    def check(value: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(value.get_secret_value())
+            fits = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(f"Must be a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        return value
+
+    return AfterValidator(check)
+
+
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+PostgresUrl = Annotated[SecretStr, _scheme("postgresql", "postgres")]
+RedisUrl = Annotated[SecretStr, _scheme("redis", "rediss")]
+SmtpUrl = Annotated[SecretStr, _scheme("smtp", "smtp+starttls", "smtps")]
 Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+(/\S*)?$")]
 
 
@@ -27,15 +47,23 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    environment: Literal["dev", "production"] = Field("production", description="`dev` allows plain-HTTP cookies and the mail preview")
-    database_url: SecretStr = Field(description="postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE of this process's own role")
-    redis_url: SecretStr = Field(description="redis://[:PASSWORD@]HOST:PORT[/DB] of a Redis 6.2+ compatible server")
-    smtp_url: SecretStr = Field(description="smtp://, smtp+starttls:// or smtps://[USER:PASSWORD@]HOST:PORT")
+    environment: Literal["dev", "production"] = Field(
+        "production", description="`dev` allows plain-HTTP cookies and the mail preview"
+    )
+    database_url: PostgresUrl = Field(
+        description="postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE of this process's own role"
+    )
+    redis_url: RedisUrl = Field(description="redis://[:PASSWORD@]HOST:PORT[/DB] of a Redis 6.2+ compatible server")
+    smtp_url: SmtpUrl = Field(description="smtp://, smtp+starttls:// or smtps://[USER:PASSWORD@]HOST:PORT")
     jwt_secret: SecretStr = Field(min_length=32, description="secret of at least 32 characters that signs sessions")
     stripe_secret_key: SecretStr | None = Field(None, description="sk_… of Stripe; without it Stripe is not offered")
-    stripe_webhook_secret: SecretStr | None = Field(None, description="whsec_… of the Stripe endpoint; without it the endpoint is 404")
+    stripe_webhook_secret: SecretStr | None = Field(
+        None, description="whsec_… of the Stripe endpoint; without it the endpoint is 404"
+    )
     stripe_api_base: Url = Field("https://api.stripe.com", description="where Stripe's API is spoken")
-    paystack_secret_key: SecretStr | None = Field(None, description="sk_… of Paystack; without it Paystack is not offered")
+    paystack_secret_key: SecretStr | None = Field(
+        None, description="sk_… of Paystack; without it Paystack is not offered"
+    )
     paystack_api_base: Url = Field("https://api.paystack.co", description="where Paystack's API is spoken")
     twilio_account_sid: str | None = Field(None, description="AC… of Twilio; without it SMS messages are refused")
     twilio_auth_token: SecretStr | None = Field(None, description="the account's token: signs requests and call-backs")
@@ -44,7 +72,9 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=1, le=65535, description="port to listen on")
     workers: int = Field(1, ge=1, le=64, description="HTTP processes of `mts serve`")
-    base_url: Url = Field("http://127.0.0.1:8080", description="public address; every link and return URL is made from it")
+    base_url: Url = Field(
+        "http://127.0.0.1:8080", description="public address; every link and return URL is made from it"
+    )
     mail_from: str = Field("MTS <no-reply@localhost.localdomain>", description="sender of the product's own mail")
     cors_origins: Words = Field((), description="comma-separated origins that browsers may call from")
     trusted_proxies: Words = Field((), description="comma-separated networks whose X-Forwarded-For is believed")
@@ -65,7 +95,9 @@ class Settings(BaseModel):
         try:
             return cls.model_validate({name: given[name] for name in cls.model_fields if name in given})
         except ValidationError as error:
-            raise SettingsError("\n".join(_sentence(cls, problem["loc"][0], problem["msg"]) for problem in error.errors())) from None
+            raise SettingsError(
+                "\n".join(_sentence(cls, problem["loc"][0], problem["msg"]) for problem in error.errors())
+            ) from None
 
 
 def _sentence(model: type[BaseModel], name: int | str, reason: str) -> str:

@@ -45,4 +45,4 @@ def load(subject: str) -> Any:
     aiosql's name suffixes say what comes back: none a list of rows (async for), `^` a row, `$` a value,
     `!` the number of rows touched, `<!` the row that was written.
     """
-    return aiosql.from_path(QUERIES / f"{subject}.sql", ConnectionAdapter)  # type: ignore[arg-type]
+    return aiosql.from_path(QUERIES / f"{subject}.sql", ConnectionAdapter, mandatory_parameters=False)  # type: ignore[arg-type]
