@@ -82,3 +82,9 @@ def _encrypt(tenant: Tenant, key: str, answer: bytes) -> bytes:
 
 def _decrypt(tenant: Tenant, key: str, stored: bytes) -> bytes:
     return _cipher(tenant, key).decrypt(stored[:12], stored[12:], None)
+
+
+async def prune(tenant: Tenant, before: datetime) -> int:
+    """Forget answers stored before a time; returns how many."""
+    forgotten: int = await queries.prune(tenant.conn, organization_id=tenant.organization_id, before=before)
+    return forgotten

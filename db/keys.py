@@ -151,6 +151,11 @@ async def rotate(tenant: Tenant, key_id: ApiKeyId, by: UserId, now: datetime, gr
     return new
 
 
+async def touch(tenant: Tenant, used: dict[ApiKeyId, datetime]) -> None:
+    """Move the last use of keys forward; an older time changes nothing."""
+    await queries.touch(tenant.conn, organization_id=tenant.organization_id, ids=list(used), times=list(used.values()))
+
+
 def _listed(row: Any) -> ApiKey:
     masked = f"sk_{row['mode']}_{row['first4']}…{row['last4']}"
     return ApiKey(

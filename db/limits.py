@@ -11,6 +11,7 @@ from db.counters import Counters, CountersAway
 from db.errors import DomainError, Forbidden, TooMany, Unauthorized, Unavailable
 from db.fallback import LocalWindows
 from db.key_cache import Entry, KeyCache, ResolvedKey
+from db.last_use import LastUse
 from db.limit_headers import Verdict, headers, refusal
 from db.pool import Database
 from db.types import Clock, OrganizationId
@@ -40,10 +41,12 @@ class Limits:
         self._cache = KeyCache()
         self._fills: dict[bytes, asyncio.Task[Entry | None]] = {}
         self._local = LocalWindows(processes)
+        self._last_use = LastUse(database, clock)
         self.counters = Counters(redis_url, on_connect=self._cache.clear)
 
     async def close(self) -> None:
-        """Close the connections to Redis."""
+        """Write the last use of keys and close the connections to Redis."""
+        await self._last_use.close()
         await self.counters.close()
 
     async def ping(self) -> None:
@@ -133,6 +136,7 @@ class Limits:
         refused: DomainError | None = refusal(key, verdict)
         if refused is None and key.status != "active":
             refused = Forbidden("ORGANIZATION_SUSPENDED", "This organization is suspended")
+        self._last_use.note(key.organization_id, key.api_key_id)
         month = verdict.month if verdict.kind == "ok" and verdict.month_used >= 0 else None
         return Admission(key, headers(key, verdict), refused, month)
 

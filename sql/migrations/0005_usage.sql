@@ -33,7 +33,7 @@ create index usage_records_occurred_at_idx on usage.usage_records (organization_
 create index usage_records_api_key_id_idx on usage.usage_records (organization_id, api_key_id, occurred_at);
 
 create function usage.create_partition(first_day date) returns void
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 declare
@@ -146,7 +146,7 @@ grant select on usage.closed_months to usage_recorder;
 grant execute on function usage.first_open_month(), usage.month_lock(date), usage.open_month(timestamptz) to usage_recorder;
 grant execute on function usage.first_open_month() to app_rw;
 grant execute on function usage.record(uuid[], uuid[], uuid[], text[], text[], integer[], bigint[], text[], boolean[], timestamptz[]) to app_rw;
-grant execute on function usage.close_month(date, timestamptz), usage.month_lock(date) to app_worker;
+grant execute on function usage.close_month(date, timestamptz), usage.month_lock(date), usage.create_partition(date) to app_worker;
 grant insert on usage.closed_months to app_worker;
 
 reset role;

@@ -44,6 +44,50 @@ $$;
 comment on function jobs.defer_global(text, text, jsonb, text) is
     'Puts one of the few jobs without an organization into the queue: mail to a person, an event from a provider, a wake-up.';
 
+create function jobs.rescue_stalled(dead_after interval) returns integer
+language plpgsql
+set search_path = jobs, pg_temp
+as $$
+declare
+    stalled record;
+    rescued integer := 0;
+begin
+    for stalled in
+        select j.id
+        from jobs.procrastinate_jobs j
+        left join jobs.procrastinate_workers w on w.id = j.worker_id
+        where j.status = 'doing' and (w.id is null or w.last_heartbeat < now() - dead_after)
+        for update of j skip locked
+    loop
+        begin
+            perform jobs.procrastinate_retry_job_v2(stalled.id, now(), null, null, null);
+            rescued := rescued + 1;
+        exception when unique_violation then
+            -- Its twin waits already and will do the work.
+            perform jobs.procrastinate_finish_job_v1(stalled.id, 'failed', true);
+        end;
+    end loop;
+    return rescued;
+end
+$$;
+comment on function jobs.rescue_stalled(interval) is
+    'Gives the jobs of workers without a heartbeat for that long back to the queue; returns how many.';
+
+create function jobs.forget_finished(older_than interval) returns integer
+language sql
+set search_path = jobs, pg_temp
+as $$
+    with forgotten as (
+        delete from jobs.procrastinate_jobs j
+        where j.status in ('succeeded', 'failed', 'cancelled', 'aborted')
+          and not exists (select from jobs.procrastinate_events e where e.job_id = j.id and e.at > now() - older_than)
+        returning j.id
+    )
+    select count(*)::integer from forgotten;
+$$;
+comment on function jobs.forget_finished(interval) is
+    'Deletes jobs that ended that long ago; those that succeed are deleted as they end. Returns how many.';
+
 revoke execute on all functions in schema jobs from public;
 grant usage on schema jobs to app_rw, job_writer;
 grant insert, select on jobs.procrastinate_jobs to job_writer;

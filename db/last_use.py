@@ -1,0 +1,54 @@
+"""When keys were last used: noted in memory to the minute, written in batches, never a write per request."""
+
+import asyncio
+from datetime import datetime
+
+import structlog
+
+from db import keys
+from db.errors import Unavailable
+from db.pool import Database
+from db.types import SYSTEM, ApiKeyId, Clock, OrganizationId
+
+log = structlog.get_logger()
+FLUSH_SECONDS = 30.0
+
+
+class LastUse:
+    """The last use of keys seen by this process; what a crash loses is at most half a minute of it."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._seen: dict[OrganizationId, dict[ApiKeyId, datetime]] = {}
+        self._flusher: asyncio.Task[None] | None = None
+
+    def note(self, organization_id: OrganizationId, key_id: ApiKeyId) -> None:
+        """This key was used now."""
+        minute = self._clock.now().replace(second=0, microsecond=0)
+        self._seen.setdefault(organization_id, {})[key_id] = minute
+        if self._flusher is None:
+            self._flusher = asyncio.get_running_loop().create_task(self._flush_later())
+
+    async def close(self) -> None:
+        """Write what is noted."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+            self._flusher = None
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Write what is noted, one organization after the other; what cannot be written is noted again by the next use."""
+        seen, self._seen = self._seen, {}
+        for organization_id, used in seen.items():
+            try:
+                async with self._database.tenant(organization_id, SYSTEM) as tenant:
+                    await keys.touch(tenant, used)
+            except Unavailable:
+                log.warning("keys.last_use_not_written", organizations=len(seen))
+                return
+
+    async def _flush_later(self) -> None:
+        await asyncio.sleep(FLUSH_SECONDS)
+        self._flusher = None
+        await self.flush()
