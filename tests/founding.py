@@ -41,7 +41,7 @@ async def _organization(tenant: Tenant, plan: Plan, email: str, since: datetime)
         tenant.organization_id, email, plan,
     )  # fmt: skip
     await tenant.conn.execute(
-        "insert into billing.plan_segments (organization_id, starts_at, plan) values ($1, $2, $3)",
+        "insert into billing.plan_segments (organization_id, position, starts_at, plan) values ($1, 1, $2, $3)",
         tenant.organization_id, since, plan,
     )  # fmt: skip
 
