@@ -1,5 +1,6 @@
 """The HTTP application: middleware in the order a request meets it, the routes of every subject, the lifespan."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -24,14 +25,18 @@ from api.middleware.request_id import RequestId
 from api.middleware.security_headers import SecurityHeaders
 from api.routing import RouteTable
 from api.static import Static
+from db import checks
+from db.errors import Unavailable
 from jobs import logs
-from jobs.resources import open_resources
+from jobs.resources import Resources, open_resources
 from settings import ROOT, Settings
 
 SUBJECTS: tuple[Router, ...] = (
     health.router,
     health.probes,
 )
+
+START_SECONDS = 30
 
 
 def create_app(settings: Settings | None = None, subjects: Iterable[Router] = SUBJECTS) -> Starlette:
@@ -76,12 +81,29 @@ async def _in_our_terms(request: Request, error: Exception) -> Response:
     raise errors.from_http(error.status_code, dict(error.headers or {}))
 
 
+async def _check_self(resources: Resources) -> None:
+    """Refuse to serve on a connection that row security does not bind; waits for a Postgres that is still starting.
+
+    Raises UnsafeRole, or Unavailable when Postgres does not come up in thirty seconds.
+    """
+    for seconds_left in range(START_SECONDS, -1, -1):
+        try:
+            async with resources.database.resolver(read_only=True) as conn:
+                await checks.refuse_unsafe(conn)
+            return
+        except Unavailable:
+            if seconds_left == 0:
+                raise
+            await asyncio.sleep(1)
+
+
 def _lifespan(settings: Settings, routers: list[Router]) -> Any:
     document = openapi.Document(routers, settings.base_url)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with open_resources(settings) as resources:
+            await _check_self(resources)
             yield {"resources": resources, "openapi": document}
 
     return lifespan

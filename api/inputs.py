@@ -44,6 +44,8 @@ REASONS = {
     "string_pattern_mismatch": "Has the wrong form",
 }
 
+_LENGTHS = ("string_too_short", "string_too_long", "too_short", "too_long")
+
 
 async def read_body(receive: Receive) -> bytes:
     """The whole request body. Raises INVALID_REQUEST when the caller hung up in the middle."""
@@ -154,10 +156,14 @@ def _require_type(exchange: Exchange, wanted: bytes) -> None:
 
 
 def _reason(error: ErrorDetails) -> str:
-    context = error.get("ctx", {})
-    if error["type"] in ("string_too_short", "too_short") and context.get("min_length") == 1:
-        return "This field cannot be empty"
-    return REASONS.get(error["type"]) or error["msg"].replace("Input should", "Must").replace("Must have", "Must have")
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in _LENGTHS:
+        least, most = context.get("min_length"), context.get("max_length")
+        unit = "entries" if context.get("field_type") in ("List", "Tuple", "Set", "Dictionary") else "characters"
+        if least == 1:
+            return "This field cannot be empty"
+        return f"Must have at least {least} {unit}" if least else f"Must have at most {most} {unit}"
+    return REASONS.get(kind) or error["msg"].replace("Input should", "Must")
 
 
 def _refuse_nul(raw: bytes) -> None:
