@@ -1,0 +1,1 @@
+"""A local Paystack: transactions, verification, refunds, disputes and signed events."""
