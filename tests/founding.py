@@ -37,12 +37,9 @@ async def found(database: Database, plan: Plan = "free", since: datetime = BEGIN
 
 async def _organization(tenant: Tenant, plan: Plan, email: str, since: datetime) -> None:
     await tenant.conn.execute(
-        "insert into tenancy.organizations (organization_id, name, email, plan) values ($1, 'Acme', $2, $3)",
-        tenant.organization_id, email, plan,
-    )  # fmt: skip
-    await tenant.conn.execute(
-        "insert into billing.plan_segments (organization_id, position, starts_at, plan) values ($1, 1, $2, $3)",
-        tenant.organization_id, since, plan,
+        "insert into tenancy.organizations (organization_id, name, email, plan, created_at, updated_at)"
+        " values ($1, 'Acme', $2, $3, $4, $4)",
+        tenant.organization_id, email, plan, since,
     )  # fmt: skip
 
 
