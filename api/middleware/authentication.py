@@ -54,10 +54,8 @@ def presented_key(exchange: Exchange) -> str:
     Raises Unauthorized MISSING_API_KEY without one, Invalid INVALID_REQUEST when two headers disagree.
     """
     header = exchange.header(b"x-api-key")
-    authorization = exchange.header(b"authorization")
-    token = authorization[7:] if authorization and authorization[:7].lower() == "bearer " else None
-    if token is not None and not token.startswith(_KEY_PREFIX) and header is not None:
-        token = None  # a session token beside the key does not contradict it
+    bearer_token = (exchange.header(b"authorization") or "").partition(" ")[2]
+    token = bearer_token if bearer_token.startswith(_KEY_PREFIX) else None  # a session's token is not a key
     if header and token and header != token:
         raise Invalid("INVALID_REQUEST", "X-API-Key and Authorization carry different keys")
     key = header or token

@@ -1,8 +1,10 @@
 """The framework served for real, and organizations planted in its database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from api import health
@@ -12,6 +14,8 @@ from tests.http import subjects
 from tests.http.planting import Planted, plant
 from tests.http.server import serving
 from tests.servers import Urls
+
+Ask = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +46,15 @@ def client(settings: Settings) -> Iterator[httpx.Client]:
 def planted(settings: Settings) -> Planted:
     """An organization with an owner, an admin, a member and keys."""
     return plant(settings)
+
+
+@pytest.fixture
+def ask(urls: Urls) -> Ask:
+    """Ask Postgres as its superuser, around all row security."""
+
+    def value(statement: str, *arguments: object) -> Any:
+        with psycopg.connect(urls.superuser, autocommit=True) as connection:
+            row = connection.execute(statement.encode(), arguments).fetchone()
+        return row[0] if row else None
+
+    return value

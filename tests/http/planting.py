@@ -41,7 +41,8 @@ async def _plant(settings: Settings, plan: str) -> Planted:
     found: dict[str, tuple[AccountId, UserId, SessionId]] = {}
     async with database.tenant(organization_id, SYSTEM) as tenant:
         await tenant.conn.execute(
-            "insert into tenancy.organizations (organization_id, name, email, plan) values ($1, 'Acme', 'a@acme.example', $2)",
+            "insert into tenancy.organizations (organization_id, name, email, plan)"
+            " values ($1, 'Acme', 'a@acme.example', $2)",
             organization_id,
             plan,
         )

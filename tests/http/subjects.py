@@ -35,7 +35,7 @@ class Person(Body):
     password: Password
     age: Integer = Field(0, ge=0, le=150)
     kind: Literal["cat", "dog"] = "cat"
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field({})
 
 
 class Greeting(Answer):
@@ -68,7 +68,7 @@ class Span(Query):
 
     start_date: date
     end_date: date | None = None
-    tags: list[str] = []
+    tags: list[str] = Field([])
 
 
 class Note(Body):

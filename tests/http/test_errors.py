@@ -66,7 +66,7 @@ def test_a_missing_field_reads_as_in_the_specification(client: httpx.Client) -> 
     ("field", "value"),
     [
         ("age", "5"), ("age", 1.5), ("age", True), ("age", None), ("name", 5), ("name", "a\u0000b"), ("name", "a\nb"),
-        ("email", "ada@example.com\r\nBcc: x@example.com"), ("email", "a" * 250 + "@example.com"), ("email", ["a@b.example"]),
+        ("email", "ada@example.com\r\nBcc: x@example.com"), ("email", "a" * 250 + "@example.com"), ("email", []),
         ("metadata", {"deep": {"text": ["a\u0000b"]}}), ("password", "x" * 1025), ("password", "nul\u0000nul\u0000"),
     ],
 )  # fmt: skip
