@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from db.limits import Limits
+from db.passwords import Passwords
 from db.pool import Database
 from db.types import Clock, system_clock
 from db.usage import UsageRecorder
@@ -30,6 +31,7 @@ class Resources:
     sms: SmsProvider | None
     payments: dict[str, PaymentProvider]
     clock: Clock
+    passwords: Passwords
 
 
 @asynccontextmanager
@@ -52,4 +54,6 @@ async def open_resources(settings: Settings, clock: Clock = system_clock) -> Asy
         stack.push_async_callback(usage.close)
         waker = Waker(database)
         stack.push_async_callback(waker.close)
-        yield Resources(settings, database, limits, usage, waker, mail, sms, payments, clock)
+        passwords = Passwords(settings.bcrypt_rounds)
+        stack.callback(passwords.close)
+        yield Resources(settings, database, limits, usage, waker, mail, sms, payments, clock, passwords)

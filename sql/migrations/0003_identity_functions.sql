@@ -247,6 +247,16 @@ $$;
 comment on function identity.consume_token(bytea, text, timestamptz) is
     'Uses a token up and returns its account; nothing when unknown, used, expired or of another type.';
 
+create function identity.peek_token(wanted_token_hash bytea, wanted_type text, at_time timestamptz) returns uuid
+language sql stable security definer
+set search_path = ''
+as $$
+    select account_id from identity.auth_tokens
+    where token_hash = wanted_token_hash and type = wanted_type and used_at is null and expires_at > at_time;
+$$;
+comment on function identity.peek_token(bytea, text, timestamptz) is
+    'The account of a token that could be used now, without using it up.';
+
 create function identity.open_session(
     new_id uuid, new_account_id uuid, new_user_id uuid, new_user_agent text, new_address text, at_time timestamptz, new_expires_at timestamptz
 ) returns boolean
@@ -514,6 +524,7 @@ grant execute on function identity.forget_invitation(uuid) to app_rw;
 grant execute on function identity.resolve_invitation(bytea) to app_rw;
 grant execute on function identity.issue_token(uuid, uuid, text, bytea, timestamptz) to app_worker;
 grant execute on function identity.consume_token(bytea, text, timestamptz) to app_rw;
+grant execute on function identity.peek_token(bytea, text, timestamptz) to app_rw;
 grant execute on function identity.open_session(uuid, uuid, uuid, text, text, timestamptz, timestamptz) to app_rw;
 grant execute on function identity.touch_session(uuid, timestamptz) to app_rw;
 grant execute on function identity.session_seat(uuid, timestamptz) to app_rw;
