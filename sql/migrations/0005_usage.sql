@@ -9,9 +9,11 @@ comment on schema usage is 'Metered requests and what is counted from them.';
 create table usage.closed_months (
     month     date not null,
     closed_at timestamptz not null,
+    listed_at timestamptz,
     constraint closed_months_pkey primary key (month),
     constraint closed_months_month_check check (extract(day from month) = 1)
 );
+comment on column usage.closed_months.listed_at is 'When every organization had its closing job; null until then.';
 
 create table usage.usage_records (
     organization_id uuid not null,
@@ -93,17 +95,29 @@ $$;
 comment on function usage.open_month(timestamptz) is
     'The month in which a request made then is billed, held open until the end of this transaction.';
 
-create function usage.close_month(closing date, at_time timestamptz) returns void
+create function usage.close_month(closing date, at_time timestamptz) returns integer
 language plpgsql
 set search_path = ''
 as $$
+declare
+    first_month date := greatest(usage.first_open_month(), (closing - interval '10 years')::date);
+    newly_closed integer;
 begin
-    perform pg_advisory_xact_lock(usage.month_lock(closing));
-    insert into usage.closed_months (month, closed_at) values (closing, at_time) on conflict (month) do nothing;
+    -- Every month up to this one, in the order in which recorders take their locks: nobody still writes to an earlier one.
+    perform pg_advisory_xact_lock(usage.month_lock(month::date))
+    from generate_series(first_month::timestamp, closing::timestamp, interval '1 month') as month;
+    insert into usage.closed_months (month, closed_at)
+    select month::date, at_time
+    from generate_series(
+        case when exists (select from usage.closed_months) then first_month else closing end::timestamp, closing::timestamp, interval '1 month'
+    ) as month
+    on conflict (month) do nothing;
+    get diagnostics newly_closed = row_count;
+    return newly_closed;
 end
 $$;
 comment on function usage.close_month(date, timestamptz) is
-    'Waits for the recorders of a month, then closes it for the whole installation; closing again changes nothing.';
+    'Waits for the recorders of a month and of those before it, then closes them for the whole installation; closing again changes nothing. Returns how many it closed.';
 
 create function usage.record(
     organization_ids uuid[], ids uuid[], api_key_ids uuid[], endpoints text[], methods text[],
@@ -119,7 +133,8 @@ begin
         select distinct date_trunc('month', occurred_at at time zone 'utc') as calendar_month from unnest(occurred_ats) as occurred_at
     ),
     open_months as materialized (
-        select calendar_month, usage.open_month(calendar_month at time zone 'utc') as billed_month from months
+        select calendar_month, usage.open_month(calendar_month at time zone 'utc') as billed_month
+        from (select calendar_month from months order by calendar_month) oldest_first
     )
     insert into usage.usage_records
         (organization_id, id, billed_month, api_key_id, endpoint, method, status_code, duration_us, plan, is_billable, occurred_at)
@@ -147,7 +162,7 @@ grant execute on function usage.first_open_month(), usage.month_lock(date), usag
 grant execute on function usage.first_open_month() to app_rw;
 grant execute on function usage.record(uuid[], uuid[], uuid[], text[], text[], integer[], bigint[], text[], boolean[], timestamptz[]) to app_rw;
 grant execute on function usage.close_month(date, timestamptz), usage.month_lock(date), usage.create_partition(date) to app_worker;
-grant insert on usage.closed_months to app_worker;
+grant insert, update (listed_at) on usage.closed_months to app_worker;
 
 reset role;
 call app.hand_over(

@@ -1,1 +1,2 @@
+drop trigger follow_plan on tenancy.organizations;
 drop schema billing cascade;

@@ -1,4 +1,12 @@
 drop function billing.close_cycle(uuid, date, uuid, timestamptz, integer);
+drop function billing.issue(uuid, uuid, timestamptz, integer);
+drop function billing.missing_months(uuid);
+drop function billing.absurdity(uuid, date, bigint, bigint);
+drop function billing.cost_by_day(uuid, date, date);
 drop function billing.charge(uuid, date);
+drop function billing.rated(uuid, date);
+drop function billing.terms(uuid, date);
+drop function billing.price_for(uuid, text, date);
 drop function billing.price_on(text, date);
 drop function billing.plan_on(uuid, date);
+drop function billing.rounded(bigint, bigint);
