@@ -14,8 +14,10 @@ Sign = Callable[[str, bytes], Mapping[str, str]]
 """The signature headers for a body posted to an address."""
 
 BATCH = 8
-LAST_ATTEMPT = 40
-LONGEST_WAIT = 30.0
+QUICK_ATTEMPTS, LAST_ATTEMPT = 40, 112
+SHORT_WAIT, LONG_WAIT = 30.0, 3600.0
+"""Up to half a minute apart for a while, then hourly for three days, as the real ones give up too."""
+
 REORDER_WINDOW = 0.4
 
 
@@ -49,7 +51,9 @@ class Courier:
         return {state: found.get(state, 0) for state in ("waiting", "delivered", "dropped", "abandoned")}
 
     async def run(self) -> None:
-        """Deliver for ever."""
+        """Deliver for ever; what an earlier run left is tried at once."""
+        left = "update deliveries set next_at = 0 where provider = ? and state = 'waiting'"
+        self.store.connection.execute(left, (self.provider,))
         async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
             while True:
                 self.awake.clear()
@@ -89,7 +93,7 @@ class Courier:
     def _record(self, delivery: sqlite3.Row, taken: bool, result: str) -> None:
         attempts = delivery["attempts"] + 1
         state = "delivered" if taken else "abandoned" if attempts >= LAST_ATTEMPT else "waiting"
-        due = time.time() + min(0.2 * 2**attempts, LONGEST_WAIT)
+        due = time.time() + (min(0.2 * 2**attempts, SHORT_WAIT) if attempts < QUICK_ATTEMPTS else LONG_WAIT)
         self.store.connection.execute(
             "update deliveries set state = ?, attempts = ?, next_at = ?, result = ? where id = ?",
             (state, attempts, due, result, delivery["id"]),
