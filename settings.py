@@ -65,6 +65,11 @@ class Settings(BaseModel):
         None, description="sk_… of Paystack; without it Paystack is not offered"
     )
     paystack_api_base: Url = Field("https://api.paystack.co", description="where Paystack's API is spoken")
+    paystack_quote: str | None = Field(
+        None,
+        pattern=r"^(GHS|KES|NGN|ZAR)=\d{1,7}(\.\d{1,6})?$",
+        description="CURRENCY=RATE, such as NGN=1600: Paystack charges in it, so many units a dollar; without it USD",
+    )
     twilio_account_sid: str | None = Field(None, description="AC… of Twilio; without it SMS messages are refused")
     twilio_auth_token: SecretStr | None = Field(None, description="the account's token: signs requests and call-backs")
     twilio_api_base: Url = Field("https://api.twilio.com", description="where Twilio's API is spoken")
@@ -83,6 +88,9 @@ class Settings(BaseModel):
     pool_size: int = Field(8, ge=1, le=64, description="Postgres connections of one process")
     bcrypt_rounds: int = Field(12, ge=4, le=16, description="cost of password hashes; 12 is about 200 ms")
     session_days: int = Field(7, ge=1, le=90, description="life of a session")
+    billing_grace_minutes: int = Field(
+        10, ge=0, le=1440, description="minutes after the end of a month in which late requests are still counted in it"
+    )
     invoice_due_days: int = Field(14, ge=0, le=90, description="days from issue to due date")
 
     @classmethod
