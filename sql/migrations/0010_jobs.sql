@@ -31,7 +31,7 @@ as $$
 declare
     job_id bigint;
 begin
-    if task not in ('email.account_mail', 'billing.handle_event', 'messages.drain') then
+    if task not in ('email.account_mail', 'payments.handle_event', 'messages.drain') then
         raise exception 'task % belongs to an organization', task using errcode = 'ORG03';
     end if;
     insert into jobs.procrastinate_jobs (queue_name, task_name, priority, queueing_lock, args)
