@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
-from api import docs, errors, health, openapi
+from api import dashboard, docs, errors, health, keys, messages, openapi
 from api.address import networks
 from api.exchange import Edge
 from api.http import Router
@@ -31,11 +31,15 @@ from jobs import logs
 from jobs.resources import Resources, open_resources
 from settings import ROOT, Settings
 
+# The endpoints of every subject, in the order of the documentation.
 SUBJECTS: tuple[Router, ...] = (
+    keys.router,
+    dashboard.router,
+    messages.router,
+    messages.callbacks,
     health.router,
     health.probes,
 )
-
 START_SECONDS = 30
 
 
