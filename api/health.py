@@ -21,7 +21,10 @@ async def health(call: PublicCall) -> Response:
     return JSONResponse({"status": "healthy"})
 
 
-probes.get("/health", access=PUBLIC, limit=None, quiet=True)(health)
+@probes.get("/health", access=PUBLIC, limit=None, quiet=True)
+async def unversioned(call: PublicCall) -> Response:
+    """Health, for those who know no version."""
+    return await health(call)
 
 
 @probes.get("/livez", access=PUBLIC, limit=None, quiet=True)

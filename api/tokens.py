@@ -78,10 +78,10 @@ def read(settings: Settings, token: str, now: datetime) -> Claims:
 
 def _claims(content: dict[str, Any]) -> Claims:
     return Claims(
-        account_id=AccountId(UUID(content["sub"])),
-        user_id=UserId(UUID(content["user_id"])),
-        organization_id=OrganizationId(UUID(content["organization_id"])),
-        session_id=SessionId(UUID(content["jti"])),
+        account_id=AccountId(UUID(str(content["sub"]))),
+        user_id=UserId(UUID(str(content["user_id"]))),
+        organization_id=OrganizationId(UUID(str(content["organization_id"]))),
+        session_id=SessionId(UUID(str(content["jti"]))),
         issued_at=datetime.fromtimestamp(content["iat"], UTC),
         expires_at=datetime.fromtimestamp(content["exp"], UTC),
     )

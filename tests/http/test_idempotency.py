@@ -10,12 +10,13 @@ from tests.http.conftest import Ask
 from tests.http.planting import Planted, plant
 from tests.http.test_errors import error
 
+NAME = "select name from tenancy.organizations where organization_id = %s"
+
 
 def test_the_same_idempotency_key_gives_the_first_answer_and_one_effect(
     client: httpx.Client, settings: Settings, ask: Ask
 ) -> None:
     organization = plant(settings)
-    name = "select name from tenancy.organizations where organization_id = %s"
     for path, name_then in (("orders", "Acme+"), ("charges", "Acme+-")):
         headers = organization.headers("owner") | {"Idempotency-Key": f"{path}-1"}
         first = client.post(f"/api/v1/try/{path}", json={"text": "a"}, headers=headers)
@@ -26,9 +27,9 @@ def test_the_same_idempotency_key_gives_the_first_answer_and_one_effect(
         assert first.content == again.content
         assert "idempotent-replayed" not in first.headers
         assert again.headers["idempotent-replayed"] == "true"
-        assert ask(name, organization.organization_id) == name_then
+        assert ask(NAME, organization.organization_id) == name_then
         error(client.post(f"/api/v1/try/{path}", json={"text": "b"}, headers=headers), 422, "IDEMPOTENCY_KEY_REUSED")
-        assert ask(name, organization.organization_id) == name_then
+        assert ask(NAME, organization.organization_id) == name_then
 
 
 def test_a_failure_leaves_neither_effect_nor_answer_and_the_key_may_be_used_again(
@@ -38,9 +39,7 @@ def test_a_failure_leaves_neither_effect_nor_answer_and_the_key_may_be_used_agai
     headers = organization.headers("owner") | {"Idempotency-Key": "k"}
     error(client.post("/api/v1/try/orders", json={"text": "fail"}, headers=headers), 409, "CONFLICT")
     error(client.post("/api/v1/try/orders", json={"text": "break"}, headers=headers), 500, "INTERNAL_ERROR")
-    assert (
-        ask("select name from tenancy.organizations where organization_id = %s", organization.organization_id) == "Acme"
-    )
+    assert ask(NAME, organization.organization_id) == "Acme"
     answer = client.post("/api/v1/try/orders", json={"text": "fine"}, headers=headers)
     assert answer.status_code == 201
     assert "idempotent-replayed" not in answer.headers
@@ -57,10 +56,7 @@ def test_concurrent_twins_have_one_effect(client: httpx.Client, settings: Settin
         answers = list(pool.map(send, range(6)))
     assert {answer.status_code for answer in answers} <= {201, 409}
     assert len({answer.content for answer in answers if answer.status_code == 201}) == 1
-    assert (
-        ask("select name from tenancy.organizations where organization_id = %s", organization.organization_id)
-        == "Acme+"
-    )
+    assert ask(NAME, organization.organization_id) == "Acme+"
 
 
 def test_a_secret_answer_is_not_stored_in_clear(client: httpx.Client, settings: Settings, ask: Ask) -> None:

@@ -25,12 +25,8 @@ def test_a_key_is_taken_from_either_header_but_not_from_two_that_differ(client: 
     error(client.post(path, headers=both), 400, "INVALID_REQUEST")
     error(client.post(path), 401, "MISSING_API_KEY")
     error(client.post(path, headers=planted.headers("owner")), 401, "MISSING_API_KEY")
-    for key in ("sk_live_x", "sk_live_" + "0" * 64, "x" * 10_000, "ключ".encode()):
-        error(
-            client.post(path, headers={b"X-API-Key": key if isinstance(key, bytes) else key.encode()}),
-            401,
-            "INVALID_API_KEY",
-        )
+    for key in ("sk_live_x", "sk_live_" + "0" * 64, "x" * 10_000, "ключ"):
+        error(client.post(path, headers={b"X-API-Key": key.encode()}), 401, "INVALID_API_KEY")
 
 
 def test_a_key_needs_the_scope(client: httpx.Client, planted: Planted) -> None:
@@ -57,13 +53,8 @@ def test_every_answer_to_a_valid_key_is_recorded_before_it_leaves(
         assert found == f"(/api/v1/try/sends,POST,{status},{'t' if billable else 'f'},starter)"
         assert all(name in answer.headers for name in KEY_HEADERS)
     client.post("/api/v1/try/sends", headers={"X-API-Key": organization.narrow_key})
-    assert (
-        ask(
-            "select is_billable from usage.usage_records where organization_id = %s and status_code = 403",
-            organization.organization_id,
-        )
-        is False
-    )
+    out_of_scope = "select is_billable from usage.usage_records where organization_id = %s and status_code = 403"
+    assert ask(out_of_scope, organization.organization_id) is False
 
 
 def test_a_key_over_its_rate_is_told_when_to_come_back_and_recorded_uncharged(
