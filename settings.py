@@ -68,7 +68,7 @@ class Settings(BaseModel):
     paystack_quote: str | None = Field(
         None,
         pattern=r"^(GHS|KES|NGN|ZAR)=\d{1,7}(\.\d{1,6})?$",
-        description="CURRENCY=RATE, such as NGN=1600: Paystack charges in it, so many units a dollar; without it USD",
+        description="currency and rate, such as NGN=1600: Paystack charges in it, so many units a dollar; else in USD",
     )
     twilio_account_sid: str | None = Field(None, description="AC… of Twilio; without it SMS messages are refused")
     twilio_auth_token: SecretStr | None = Field(None, description="the account's token: signs requests and call-backs")
