@@ -21,7 +21,7 @@ def main():
     paths = [ROOT, os.environ.get("PYTHONPATH")]
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     # -P: a folder called `cli` where the caller happens to stand must not win over ours.
-    os.execv(PYTHON, [PYTHON, "-P", "-m", "cli"] + sys.argv[1:])
+    os.execv(PYTHON, [PYTHON, "-P", "-m", "cli", *sys.argv[1:]])
 
 
 def use_newer_python():
@@ -31,7 +31,7 @@ def use_newer_python():
     for name in NEWER:
         newer = shutil.which(name)
         if newer:
-            os.execv(newer, [newer, os.path.realpath(__file__)] + sys.argv[1:])
+            os.execv(newer, [newer, os.path.realpath(__file__), *sys.argv[1:]])
     sys.exit("mts needs Python 3.11 or newer; this is %d.%d. Install one and start again." % sys.version_info[:2])
 
 
@@ -67,47 +67,82 @@ def make_environment(wanted):
 
 
 def install(wanted):
-    import shutil
     import time
 
     begin = time.monotonic()
-    uv = shutil.which("uv")
-    how = "uv" if uv else "pip, half a minute"
-    print("Preparing the environment from %s (once; %s) …" % (os.path.basename(LOCK), how), end=" ", file=sys.stderr)
-    sys.stderr.flush()
+    print("Preparing the environment from %s (once) …" % os.path.basename(LOCK), end=" ", file=sys.stderr, flush=True)
+    # With a stamp the environment is whole, only of another lock; without one it was never finished: from nothing.
+    fresh = not (os.path.exists(STAMP) and os.access(PYTHON, os.X_OK))
     if os.path.exists(STAMP):
         os.unlink(STAMP)
-    for command in commands(uv):
-        run(command)
+    with_uv(fresh) or with_pip(fresh)
     with open(STAMP + ".new", "w") as stamp:
         stamp.write(wanted)
     os.replace(STAMP + ".new", STAMP)
     print("done in %.0f s." % (time.monotonic() - begin), file=sys.stderr)
 
 
-def commands(uv):
-    """What makes the environment: every package by its hash, in both ways."""
-    if uv:
-        make = [uv, "venv", "--quiet", "--clear", "--no-project", "--python", sys.executable, VENV]
-        fill = [uv, "pip", "sync", "--quiet", "--no-config", "--python", PYTHON]
-    else:
-        make = [sys.executable, "-m", "venv", "--clear", VENV]
-        fill = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--no-deps", "-r"]
-    return [make, [*fill, "--require-hashes", LOCK] if uv else [*fill, LOCK, "--require-hashes"]]
+def with_uv(fresh):
+    """Make the environment what the lock says, with uv; False without uv, and when it does not manage."""
+    import shutil
+
+    uv = shutil.which("uv")
+    if not uv:
+        return False
+    make = [uv, "venv", "--quiet", "--clear", "--no-project", "--python", sys.executable, VENV]
+    fill = [uv, "pip", "sync", "--quiet", "--require-hashes", "--allow-empty-requirements", "--python", PYTHON, LOCK]
+    return all(run(command).returncode == 0 for command in ([make, fill] if fresh else [fill]))
+
+
+def with_pip(fresh):
+    """Make the environment what the lock says, with what Python brings; ends with a sentence when that fails."""
+    if fresh:
+        required(run([sys.executable, "-m", "venv", "--clear", VENV]))
+    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    required(run([*pip, "install", "--quiet", "--no-deps", "--require-hashes", "--requirement", LOCK]))
+    superfluous = installed(pip) - locked()
+    if superfluous:
+        required(run([*pip, "uninstall", "--yes", *sorted(superfluous)]))
+
+
+def installed(pip):
+    """The names of the packages in the environment, without those that came with it."""
+    listed = required(run([*pip, "list", "--format=freeze"]))
+    return {plain(line.split("==")[0]) for line in listed.splitlines() if "==" in line} - {"pip", "setuptools"}
+
+
+def locked():
+    """The names of the packages in the lock."""
+    with open(LOCK) as lock:
+        return {plain(line.split("==")[0]) for line in lock if "==" in line and line[0].isalnum()}
+
+
+def plain(name):
+    return name.strip().lower().replace("_", "-").replace(".", "-")
+
+
+def required(done):
+    """What a command said; ends with its last words and a sentence when it failed."""
+    if done.returncode == 0:
+        return done.stdout
+    print("failed.\n" + "\n".join(done.stdout.strip().splitlines()[-20:]), file=sys.stderr)
+    sys.exit(advice(done.stdout))
+
+
+def advice(said):
+    if "ensurepip" in said:
+        return "Python's venv module is incomplete here: install the package python3-venv (or uv), and start again."
+    return "The environment could not be made. Once the cause above is gone, start again: nothing half-made is used."
 
 
 def run(command):
-    """Run one command in a home that exists; its words are shown only when it fails."""
+    """Run one command in a home that exists; its words are kept for the case that it fails."""
     import subprocess
 
     environment = {name: value for name, value in os.environ.items() if value or name not in ("HOME", "XDG_CACHE_HOME")}
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode == 0:
-        return
-    print("failed.\n%s" % "\n".join(done.stdout.strip().splitlines()[-20:]), file=sys.stderr)
-    if "ensurepip" in done.stdout:
-        sys.exit("Python's venv module is incomplete here: install the package python3-venv (or uv), and start again.")
-    sys.exit("The environment could not be made. Once the cause above is gone, start again; nothing half-made is used.")
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def _start_postgres(stores: Stores, data_dir: Path) -> str:
     server = EmbeddedPostgres(data_dir / "postgres")
     with step("PostgreSQL") as told:
         server.start()
-        told.note = f"127.0.0.1:{server.port}, data in {_short(server.data_dir)}"
+        told.note = f"127.0.0.1:{server.port}, data in {server.data_dir.name}/"
     stores.servers.append(server)
     return server.superuser_url()
 
@@ -115,7 +115,7 @@ def _start_valkey(stores: Stores, data_dir: Path) -> None:
     server = EmbeddedValkey(data_dir / "valkey")
     with step("Valkey") as told:
         server.start()
-        told.note = f"127.0.0.1:{server.port}, data in {_short(server.data_dir)}"
+        told.note = f"127.0.0.1:{server.port}, data in {server.data_dir.name}/"
     stores.servers.append(server)
     stores.redis_url = server.url
 
@@ -145,9 +145,3 @@ def _trouble(admin_url: str, error: psycopg.Error) -> str:
         "`mts dev` makes its roles itself: DATABASE_URL must be the URL of a superuser."
     )
 
-
-def _short(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
