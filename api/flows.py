@@ -7,7 +7,7 @@ from api.endpoint import Endpoint, Flow
 from api.exchange import Exchange
 from api.inputs import read_body
 from api.middleware import authentication, idempotency, limit, usage
-from api.middleware.recovery import recover
+from api.middleware.recovery import refusal_of
 from api.permissions import PUBLIC, SIGNED
 from api.permissions import Scope as KeyScope
 from api.reply import Reply
@@ -62,7 +62,7 @@ async def key(endpoint: Endpoint, exchange: Exchange, scope: Scope, receive: Rec
         reached = True
         reply = await _with_key(endpoint, exchange, resources, receive, admission, raw)
     except Exception as error:  # noqa: BLE001 - whatever is answered must be recorded first
-        reply = recover(error, exchange)
+        reply = endpoint.error(refusal_of(error, exchange), exchange)
     return await usage.record(endpoint, exchange, resources, admission, reply, reached)
 
 

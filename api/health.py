@@ -14,7 +14,10 @@ probes = Router("", tag="Health", base="")
 
 @router.get("/health", access=PUBLIC, limit=None, quiet=True)
 async def health(call: PublicCall) -> Response:
-    """Health of the service: 200 `{"status": "healthy"}`, or 503 with the reason."""
+    """Health.
+
+    Answers `{"status": "healthy"}`, or 503 with the reason.
+    """
     reasons = await _reasons(call.resources)
     if reasons:
         return JSONResponse({"status": "unhealthy", "reason": reasons[0]}, 503)
@@ -29,13 +32,19 @@ async def unversioned(call: PublicCall) -> Response:
 
 @probes.get("/livez", access=PUBLIC, limit=None, quiet=True)
 async def live(call: PublicCall) -> Response:
-    """Whether this process answers at all; asks nothing of Postgres or Redis."""
+    """Liveness.
+
+    Whether this process answers at all; asks nothing of Postgres or Redis.
+    """
     return JSONResponse({"status": "alive"})
 
 
 @probes.get("/readyz", access=PUBLIC, limit=None, quiet=True)
 async def ready(call: PublicCall) -> Response:
-    """Whether this process should be sent requests: its parts answer, and its database keeps tenants apart."""
+    """Readiness.
+
+    Whether this process should be sent requests: its parts answer, and its database keeps tenants apart.
+    """
     reasons = await _reasons(call.resources) or await _verdicts(call.resources)
     if reasons:
         return JSONResponse({"status": "not ready", "reasons": reasons}, 503)
@@ -44,7 +53,7 @@ async def ready(call: PublicCall) -> Response:
 
 @probes.get("/metrics", access=PUBLIC, limit=None, quiet=True)
 async def metrics(call: PublicCall) -> Response:
-    """Measurements in Prometheus's text format."""
+    """Metrics, in Prometheus's text format."""
     body, kind = exposition()
     return PlainTextResponse(body, media_type=kind)
 

@@ -1,5 +1,7 @@
 """Turns every error into the envelope; a fault of ours is logged with its stack and shown to nobody."""
 
+from collections.abc import Callable
+
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,10 +14,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("api")
 
 
 class Recovery:
-    """Pure ASGI middleware."""
+    """Pure ASGI middleware; `unrouted` makes the answer where no endpoint was found."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, unrouted: Callable[[DomainError, Exchange], Reply] = errors.reply) -> None:
         self.app = app
+        self.unrouted = unrouted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -27,15 +30,13 @@ class Recovery:
         except Exception as error:
             if exchange.status:  # the answer has begun: only a broken connection tells that it is not whole
                 raise
-            await recover(error, exchange).send(send)
+            reply = self.unrouted if exchange.endpoint is None else exchange.endpoint.error
+            await reply(refusal_of(error, exchange), exchange).send(send)
 
 
-def recover(error: Exception, exchange: Exchange) -> Reply:
-    """The answer for any exception, in the form of the endpoint that raised it; logs a fault of ours."""
-    refusal = error if isinstance(error, DomainError) else None
-    if refusal is None:
-        log.error("http.fault", route=exchange.route, exc_info=error)
-        refusal = errors.internal()
-    if exchange.endpoint is not None:
-        return exchange.endpoint.error(refusal, exchange)
-    return errors.reply(refusal, exchange)
+def refusal_of(error: Exception, exchange: Exchange) -> DomainError:
+    """What the caller may know of an exception: a refusal as it is, a fault of ours – logged here – by its id alone."""
+    if isinstance(error, DomainError):
+        return error
+    log.error("http.fault", route=exchange.route, exc_info=error)
+    return errors.internal()
