@@ -91,6 +91,7 @@ class TenantCall(PublicCall):
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Tenant]:
         """One tenant transaction of this caller; commits at the end, rolls back on any error."""
+        self._after_commit.clear()  # those of a former transaction that rolled back
         async with self.resources.database.tenant(
             self.organization_id, self.actor, read_only=read_only, request_id=self.request_id, address=self.address
         ) as tenant:
