@@ -13,7 +13,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
-from api import dashboard, docs, errors, health, keys, messages, openapi
+from api import (
+    auth,
+    dashboard,
+    docs,
+    errors,
+    health,
+    invitations,
+    keys,
+    messages,
+    openapi,
+    organizations,
+    sessions,
+    team,
+)
 from api.address import networks
 from api.exchange import Edge
 from api.http import Router
@@ -33,6 +46,11 @@ from settings import ROOT, Settings
 
 # The endpoints of every subject, in the order of the documentation.
 SUBJECTS: tuple[Router, ...] = (
+    auth.router,
+    sessions.router,
+    organizations.router,
+    team.router,
+    invitations.router,
     keys.router,
     dashboard.router,
     messages.router,

@@ -49,6 +49,7 @@ class Permission(Enum):
     HAND_OVER_OWNERSHIP = "Hand over ownership"
     MANAGE_WEBHOOKS = "Manage webhook endpoints"
     VIEW_AUDIT = "View audit trail"
+    MANAGE_ORGANIZATION = "Rename the organization"
 
 
 class Reach(StrEnum):
@@ -75,6 +76,7 @@ MATRIX: dict[Permission, tuple[Reach, Reach, Reach]] = {
     Permission.HAND_OVER_OWNERSHIP: (_ALL, _NONE, _NONE),
     Permission.MANAGE_WEBHOOKS: (_ALL, _ALL, _NONE),
     Permission.VIEW_AUDIT: (_ALL, _ALL, _NONE),
+    Permission.MANAGE_ORGANIZATION: (_ALL, _NONE, _NONE),
 }
 
 _BY_ROLE: dict[str, dict[Permission, Reach]] = {

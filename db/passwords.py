@@ -14,6 +14,7 @@ from zxcvbn import zxcvbn
 from db.errors import Invalid, Unavailable
 
 THREADS = 2
+SHORTEST = 8  # characters of any Unicode
 WAITING = 32  # at 200 ms each on two threads: nobody waits longer than about three seconds
 _WEAK = 1  # zxcvbn's score: below a hundred million guesses
 _JUDGED_LENGTH = 72  # characters; what follows can only make a password stronger
@@ -72,6 +73,8 @@ def _material(password: str) -> bytes:
 
 
 def _weakness(password: str, words: list[str]) -> str | None:
+    if len(password) < SHORTEST:
+        return f"Must have at least {SHORTEST} characters."
     judged = zxcvbn(unicodedata.normalize("NFKC", password)[:_JUDGED_LENGTH], user_inputs=words)
     if judged["score"] > _WEAK:
         return None

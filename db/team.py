@@ -11,7 +11,7 @@ from db import organizations
 from db.errors import Conflict, Forbidden, NotFound
 from db.pool import Tenant
 from db.statements import load
-from db.types import AccountId, Role, UserId, new_id
+from db.types import AccountId, Role, UserId
 
 queries = load("team")
 
@@ -37,9 +37,8 @@ class Member:
         return self.email_verified_at is not None
 
 
-async def add(tenant: Tenant, account_id: AccountId, email: str, role: Role, now: datetime) -> UserId:
+async def add(tenant: Tenant, user_id: UserId, account_id: AccountId, email: str, role: Role, now: datetime) -> Member:
     """Give a person a seat, in the directory too. Raises Conflict USER_EXISTS for a second one."""
-    user_id = UserId(new_id())
     try:
         await queries.add_user(
             tenant.conn, organization_id=tenant.organization_id, id=user_id, account_id=account_id, email=email,
@@ -48,7 +47,7 @@ async def add(tenant: Tenant, account_id: AccountId, email: str, role: Role, now
     except asyncpg.UniqueViolationError:
         raise already_member() from None
     await queries.enter_directory(tenant.conn, account_id=account_id, user_id=user_id)
-    return user_id
+    return await member(tenant, user_id)
 
 
 def already_member() -> Conflict:
@@ -75,6 +74,12 @@ async def has_seat(tenant: Tenant, email_key: str) -> bool:
     return found
 
 
+async def role_of(tenant: Tenant, user_id: UserId) -> Role | None:
+    """The role of a seat now, None when it was removed."""
+    role: Role | None = await queries.role_of(tenant.conn, organization_id=tenant.organization_id, user_id=user_id)
+    return role
+
+
 async def lock(tenant: Tenant, acting: UserId) -> Role:
     """Lock the organization's seats until the transaction ends; returns the role that the acting person has now.
 
@@ -82,7 +87,7 @@ async def lock(tenant: Tenant, acting: UserId) -> Role:
     Raises Forbidden PERMISSION_DENIED when the seat was removed meanwhile.
     """
     await organizations.lock(tenant)
-    role: Role | None = await queries.role_of(tenant.conn, organization_id=tenant.organization_id, user_id=acting)
+    role = await role_of(tenant, acting)
     if role is None:
         raise Forbidden("PERMISSION_DENIED", "You have no seat in this organization any more")
     return role
@@ -120,9 +125,8 @@ async def remove(tenant: Tenant, leaving: Member, now: datetime) -> None:
 
 async def is_last_owner(tenant: Tenant, user_id: UserId) -> bool:
     """Whether this person is the only owner."""
-    role = await queries.role_of(tenant.conn, organization_id=tenant.organization_id, user_id=user_id)
     owners: int = await queries.count_owners(tenant.conn, organization_id=tenant.organization_id)
-    return role == "owner" and owners == 1
+    return owners == 1 and await role_of(tenant, user_id) == "owner"
 
 
 def last_owner() -> Conflict:
