@@ -80,7 +80,6 @@ async def create(
         tenant.conn, organization_id=tenant.organization_id, id=message_id, api_key_id=api_key_id, type=type,
         recipient=recipient, subject=subject, body=body, metadata=metadata, segments=segments, is_test=is_test, now=now,
     )  # fmt: skip
-    await queries.announce(tenant.conn)
     return message_id
 
 

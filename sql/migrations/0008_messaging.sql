@@ -77,7 +77,8 @@ end $$;
 
 grant usage on schema messaging to app_rw, app_ro;
 grant select, insert on all tables in schema messaging to app_rw;
-grant update (status, attempts, next_attempt_at, claimed_at, provider, provider_id, error, sent_at, delivered_at, failed_at) on messaging.messages to app_worker;
+grant update (status, attempts, next_attempt_at, claimed_at, provider, provider_id, segments, error, sent_at, delivered_at, failed_at)
+    on messaging.messages to app_rw;
 grant update (status, attempts, claimed_at, sent_at, error) on messaging.emails to app_worker;
 grant delete on messaging.suppressions to app_rw;
 grant select on all tables in schema messaging to app_ro;

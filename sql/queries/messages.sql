@@ -1,9 +1,10 @@
--- name: create!
--- A queued message.
+-- name: create<!
+-- A queued message, announced to the workers in the same statement.
 insert into messaging.messages
     (organization_id, id, api_key_id, type, recipient, subject, body, metadata, segments, is_test, next_attempt_at, created_at)
 values
-    (:organization_id, :id, :api_key_id, :type, :recipient, :subject, :body, :metadata, :segments, :is_test, :now, :now);
+    (:organization_id, :id, :api_key_id, :type, :recipient, :subject, :body, :metadata, :segments, :is_test, :now, :now)
+returning identity.announce_work('messages');
 
 -- name: announce!
 -- Says to the workers that the organization in context has messages waiting.
