@@ -67,8 +67,16 @@ class Courier:
                     await asyncio.gather(*(self._deliver(client, delivery) for delivery in batch))
 
     def _due(self) -> list[sqlite3.Row]:
+        now = time.time()
         text = "select * from deliveries where provider = ? and state = 'waiting' and next_at <= ? order by id limit ?"
-        return self.store.connection.execute(text, (self.provider, time.time(), BATCH)).fetchall()
+        batch = self.store.connection.execute(text, (self.provider, now, BATCH)).fetchall()
+        return [] if batch and self.faults.reorder and self._more_to_come(now, batch[0]["next_at"]) else batch
+
+    def _more_to_come(self, now: float, due: float) -> bool:
+        """Whether to wait for younger events to overtake this one, which is done for two seconds at most."""
+        text = "select 1 from deliveries where provider = ? and state = 'waiting' and attempts = 0 and next_at > ?"
+        younger = self.store.connection.execute(text, (self.provider, now)).fetchone()
+        return younger is not None and now - due < 2
 
     async def _rest(self) -> None:
         """Sleep until the next one is due or something changes."""
