@@ -1,0 +1,5 @@
+"""People are tested against the whole running product."""
+
+from tests.stack import stack, visitor
+
+__all__ = ["stack", "visitor"]
