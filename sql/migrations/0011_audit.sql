@@ -107,12 +107,15 @@ $$;
 comment on function audit.protect(regclass) is 'Makes a table append-only for everybody, on replicas of changes too.';
 
 create function audit.create_partition(first_day date) returns void
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 declare
     partition text := 'events_' || to_char(first_day, 'YYYY_MM');
 begin
+    if first_day <> date_trunc('month', first_day)::date or abs(first_day - current_date) > 800 then
+        raise exception 'a partition begins on the first of a month not too far from now' using errcode = 'invalid_parameter_value';
+    end if;
     if to_regclass('audit.' || partition) is not null then
         return;
     end if;
@@ -310,21 +313,12 @@ comment on function audit.as_of(text, uuid, timestamptz) is
     'The rows of a table of the organization in context as they were at a time, from its trail; a deleted row is gone.';
 
 do $$
-declare
-    audited regclass;
 begin
     perform audit.protect('audit.events');
     perform audit.protect('audit.accesses');
     perform app.secure_tenant_table(t) from unnest(array['audit.events', 'audit.chain_heads', 'audit.accesses']::regclass[]) as t;
     perform audit.create_partition((date_trunc('month', now() at time zone 'utc') + make_interval(months => n))::date)
     from generate_series(-1, 12) as n;
-    foreach audited in array array[
-        'tenancy.organizations', 'tenancy.users', 'tenancy.team_invitations', 'billing.plan_segments', 'billing.billing_cycles',
-        'billing.billing_cycle_lines', 'billing.payments', 'messaging.suppressions', 'audit.accesses']::regclass[]
-    loop
-        perform audit.watch(audited);
-    end loop;
-    perform audit.watch('tenancy.api_keys', array['last_used_at']);
 end
 $$;
 create table audit.events_default partition of audit.events default;
@@ -346,6 +340,7 @@ grant select, insert, update on audit.chain_heads to audit_writer;
 grant execute on function audit.link(audit.events), audit.redact(jsonb), audit.is_secret(text) to audit_writer;
 grant execute on function audit.link(audit.events), audit.verify_chain(uuid), audit.history(text, text), audit.merge(jsonb),
     audit.as_of(text, uuid, timestamptz) to app_rw, app_ro;
+grant execute on function audit.create_partition(date) to app_worker;
 
 reset role;
 call app.hand_over('audit.write_event()'::regprocedure, 'audit_writer');

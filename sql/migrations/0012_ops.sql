@@ -21,7 +21,14 @@ comment on column ops.waivers.reason is 'Why the rule does not hold here.';
 insert into ops.waivers (rule, object, reason) values
     ('global table', 'usage.closed_months', 'A month closes for the whole installation; the row names no organization.'),
     ('global table', 'billing.plans', 'Prices are the same for every organization; nobody can write them.'),
-    ('global table', 'billing.payment_events', 'What a provider sent, before it is matched to an organization; only the worker reads it.');
+    ('global table', 'billing.payment_events', 'What a provider sent, before it is matched to an organization; only the worker reads it.'),
+    ('audit trigger', 'usage.usage_records', 'Append-only and of high volume: each row is its own record.'),
+    ('audit trigger', 'messaging.messages', 'Of high volume: the row itself tells what became of the message.'),
+    ('audit trigger', 'messaging.emails', 'The row itself tells what became of the mail.'),
+    ('audit trigger', 'tenancy.idempotency_keys', 'A stored answer, gone after a day; the effect it speaks of is in the trail.'),
+    ('audit trigger', 'billing.invoice_counters', 'The number is on the invoice, which is in the trail.'),
+    ('audit trigger', 'audit.events', 'This is the trail itself.'),
+    ('audit trigger', 'audit.chain_heads', 'The newest link of the trail itself.');
 
 create table ops.reviewed_functions (
     function text not null,
@@ -66,12 +73,12 @@ left join lateral (
     select array_agg(p.polname::text order by p.polname) as names,
            count(*) = 2 and bool_and(
                p.polcmd = '*'
-               and pg_catalog.pg_get_expr(p.polqual, p.polrelid) = '(organization_id = app.current_org_id())'
-               and pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) = '(organization_id = app.current_org_id())'
+               and pg_catalog.pg_get_expr(p.polqual, p.polrelid) is not distinct from '(organization_id = app.current_org_id())'
+               and pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) is not distinct from '(organization_id = app.current_org_id())'
                and case p.polname
                    when 'tenant_access' then p.polpermissive and (
                        select array_agg(r.rolname::text order by r.rolname::text) from pg_catalog.pg_roles r where r.oid = any (p.polroles)
-                   ) = array['app_ro', 'app_rw']
+                   ) is not distinct from array['app_ro', 'app_rw']
                    when 'tenant_guard' then not p.polpermissive and p.polroles = array[0::oid]
                    else false
                end
@@ -158,6 +165,43 @@ as $$
 $$;
 comment on function ops.explain_acl(aclitem[], "char", oid) is 'The rights that others than the owner hold, defaults included.';
 
+create view ops.grants with (security_invoker = true) as
+select r.rolname::text as role, g.kind, g.object,
+       string_agg(g.privilege || coalesce(' (' || g.columns || ')', '') || case when g.is_grantable then '*' else '' end, ', '
+           order by g.privilege, g.columns) as rights
+from (
+    select 'table' as kind, format('%s.%s', n.nspname, c.relname) as object, a.grantee, lower(a.privilege) as privilege, null as columns, a.is_grantable
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    cross join lateral ops.explain_acl(c.relacl, case c.relkind when 'S' then 's'::"char" else 'r'::"char" end, c.relowner) a
+    where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\_%'
+    union all
+    select 'table', format('%s.%s', n.nspname, c.relname), a.grantee, lower(a.privilege_type), string_agg(t.attname, ', ' order by t.attname), a.is_grantable
+    from pg_catalog.pg_attribute t
+    join pg_catalog.pg_class c on c.oid = t.attrelid
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    cross join lateral pg_catalog.aclexplode(t.attacl) a
+    where n.nspname not in ('pg_catalog', 'information_schema')
+    group by n.nspname, c.relname, a.grantee, a.privilege_type, a.is_grantable
+    union all
+    select 'function', format('%s.%s(%s)', n.nspname, p.proname, pg_catalog.oidvectortypes(p.proargtypes)), a.grantee, lower(a.privilege), null, a.is_grantable
+    from pg_catalog.pg_proc p
+    join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    cross join lateral ops.explain_acl(p.proacl, 'f', p.proowner) a
+    where n.nspname not in ('pg_catalog', 'information_schema')
+    union all
+    select 'schema', n.nspname::text, a.grantee, lower(a.privilege), null, a.is_grantable
+    from pg_catalog.pg_namespace n cross join lateral ops.explain_acl(n.nspacl, 'n', n.nspowner) a
+    where n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\_%'
+    union all
+    select 'database', 'this database', a.grantee, lower(a.privilege), null, a.is_grantable
+    from pg_catalog.pg_database d cross join lateral ops.explain_acl(d.datacl, 'd', d.datdba) a
+    where d.datname = pg_catalog.current_database()
+) g
+left join pg_catalog.pg_roles r on r.oid = g.grantee
+group by r.rolname, g.kind, g.object;
+comment on view ops.grants is 'Every right that somebody other than the owner holds, null meaning everybody; sql/grants/manifest.toml says which should be.';
+
 create view ops.table_findings with (security_invoker = true) as
 select 'row security' as rule, c.name as object, c.verdict as detail from ops.rls_coverage c where c.verdict like 'OPEN%'
 union all
@@ -193,7 +237,21 @@ where c.relkind = 'v' and n.nspname not in ('pg_catalog', 'information_schema') 
 union all
 select 'materialized view', format('%s.%s', n.nspname, c.relname), 'nobody but the owner may read it: no policy holds there'
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where c.relkind = 'm' and exists (select from ops.explain_acl(c.relacl, 'r', c.relowner));
+where c.relkind = 'm' and exists (select from ops.explain_acl(c.relacl, 'r', c.relowner))
+union all
+select 'audit trigger', t.name, 'changes leave no trace: `select audit.watch(…)`'
+from ops.tables t
+where t.kind = 'tenant' and not t.is_partition and not exists (
+    select from pg_catalog.pg_trigger g
+    where g.tgrelid = t.table_id and g.tgfoid = 'audit.write_event()'::regprocedure and g.tgenabled = 'A' and g.tgdeferrable
+)
+union all
+select 'append only', t.name, 'the trail could be changed: `select audit.protect(…)`'
+from ops.tables t
+where t.schema_name = 'audit' and t.name <> 'audit.chain_heads' and (
+    select count(*) from pg_catalog.pg_trigger g
+    where g.tgrelid = t.table_id and g.tgfoid = 'audit.refuse()'::regprocedure and g.tgenabled = 'A'
+) < 2;
 comment on view ops.table_findings is 'What the lint finds wrong with tables and views.';
 
 create view ops.key_findings with (security_invoker = true) as
@@ -372,6 +430,7 @@ from pg_catalog.pg_policy p join ops.tables t on t.table_id = p.polrelid
 where pg_catalog.obj_description(p.oid, 'pg_policy') is null;
 comment on view ops.comment_findings is 'What the lint finds undocumented.';
 
+-- The rules that others stand on: ops.findings is empty, or the installation is not as designed.
 create view ops.findings with (security_invoker = true) as
 select f.rule, f.object, f.detail
 from (
@@ -382,7 +441,7 @@ from (
     union all select * from ops.comment_findings
     union all
     select 'waiver', w.object, 'waived, but there is no such table'
-    from ops.waivers w where w.rule = 'global table' and not exists (select from ops.tables t where t.name = w.object)
+    from ops.waivers w where w.rule in ('global table', 'audit trigger') and not exists (select from ops.tables t where t.name = w.object)
 ) f
 where not exists (select from ops.waivers w where w.rule = f.rule and w.object = f.object);
 comment on view ops.findings is 'The catalog lint: every broken rule without a waiver. Empty means that the installation is as designed.';
@@ -399,7 +458,8 @@ select function, 'app_resolver', 'Writes or reads for a person, named by the id 
 from unnest(array[
     'identity.create_account(uuid, text, text, text, text)', 'identity.set_password(uuid, text, text)', 'identity.hold_password(uuid, text)',
     'identity.mark_verified(uuid, timestamp with time zone)', 'identity.issue_token(uuid, uuid, text, bytea, timestamp with time zone)',
-    'identity.consume_token(bytea, text, timestamp with time zone)', 'identity.revoke_session(uuid, uuid)',
+    'identity.consume_token(bytea, text, timestamp with time zone)', 'identity.peek_token(bytea, text, timestamp with time zone)',
+    'identity.revoke_session(uuid, uuid)',
     'identity.revoke_sessions(uuid, uuid)', 'identity.queue_account_mail(uuid, uuid, text, timestamp with time zone)',
     'identity.queue_reset_mail(uuid, text)', 'identity.take_attempt(bytea, integer, timestamp with time zone)',
     'identity.give_attempt_back(bytea, boolean)', 'identity.prune(timestamp with time zone)',
@@ -422,6 +482,8 @@ insert into ops.reviewed_functions (function, owner, reason) values
     ('jobs.defer(text, text, jsonb, text, text, integer, timestamp with time zone)', 'job_writer',
      'Stamps the organization in context on a job and on its locks; no caller can insert a job by hand.'),
     ('jobs.defer_global(text, text, jsonb, text)', 'job_writer', 'Lets through only the few tasks that belong to no organization.'),
+    ('usage.create_partition(date)', 'app_owner', 'Only the owner of a table can add a month to it; takes a date, secures what it makes, drops nothing.'),
+    ('audit.create_partition(date)', 'app_owner', 'Only the owner of a table can add a month to it; takes a date, secures what it makes, drops nothing.'),
     ('ops.isolation_selftest()', 'isolation_probe', 'Attacks with exactly the rights of the application, whoever asks; everything it does is rolled back.');
 
 -- A reason that could be rolled back would be none: the look begins after its record is committed, so this cannot run inside a transaction.
@@ -463,7 +525,6 @@ as $$
 declare
     seat uuid := gen_random_uuid();
     key uuid := gen_random_uuid();
-    cycle uuid := gen_random_uuid();
 begin
     perform set_config('app.current_org_id', organization::text, true);
     insert into tenancy.organizations (organization_id, name, email) values (organization, 'Self-test', 'selftest@example.org');
@@ -473,11 +534,6 @@ begin
     values (organization, gen_random_uuid(), 'b@example.org', 'b@example.org', 'member', seat, now());
     insert into tenancy.api_keys (organization_id, id, name, first4, last4, scopes, created_by)
     values (organization, key, 'Self-test', 'aaaa', 'zzzz', '{}', seat);
-    insert into billing.plan_segments (organization_id, starts_at, plan) values (organization, now(), 'free');
-    insert into billing.billing_cycles
-        (organization_id, id, period_start, period_end, number, organization_name, organization_email, plan, currency, total_requests,
-         total_amount_minor, issued_at, due_date)
-    values (organization, cycle, now(), now() + interval '1 day', 1, 'Self-test', 'selftest@example.org', 'free', 'USD', 0, 1, now(), now());
     insert into messaging.messages (organization_id, id, api_key_id, type, recipient, body)
     values (organization, gen_random_uuid(), key, 'email', 'c@example.org', 'Self-test');
     insert into messaging.emails (organization_id, id, kind, subject_id, recipient)
@@ -611,6 +667,16 @@ from ops.tables p
 join pg_catalog.pg_inherits i on i.inhparent = p.table_id
 join pg_catalog.pg_class c on c.oid = i.inhrelid;
 comment on view ops.partitions is 'Every partition with its bounds and its size.';
+
+-- Every tenant table is under audit but those of the waivers; a later one is put there by its own migration.
+do $$
+begin
+    perform audit.watch(t.table_id::regclass, case t.name when 'tenancy.api_keys' then array['last_used_at'] else '{}' end)
+    from ops.tables t
+    where t.kind = 'tenant' and not t.is_partition
+        and not exists (select from ops.waivers w where w.rule = 'audit trigger' and w.object = t.name);
+end
+$$;
 
 revoke execute on all routines in schema ops from public;
 grant usage on schema ops to app_rw, app_ro;

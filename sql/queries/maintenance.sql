@@ -1,6 +1,6 @@
 -- name: create_usage_partition!
--- The usage partition of a month, secured like its parent.
-select usage.create_partition(:first_day);
+-- The partitions of a month, of usage and of the audit trail, secured like their parents.
+select usage.create_partition(:first_day), audit.create_partition(:first_day);
 
 -- name: organizations
 -- Ids of organizations after a given one, in order; by the primary key of identity.organization_directory.
