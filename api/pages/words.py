@@ -1,0 +1,72 @@
+"""How pages write numbers, amounts, times and devices."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from db.types import Money
+from jobs.providers.mail_words import count, day, money
+
+_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def cents(minor: int, currency: str = "USD") -> str:
+    """Minor units as an amount: `$1,060.00`."""
+    return money(Money(minor, currency))
+
+
+def date_of(when: date) -> Markup:
+    """A day with its machine-readable form."""
+    at = when.astimezone(UTC).date() if isinstance(when, datetime) else when
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), day(at))
+
+
+def time_of(when: datetime) -> Markup:
+    """A moment, in UTC; the page's script turns it into the reader's own time."""
+    at = when.astimezone(UTC)
+    return Markup('<time datetime="{:%Y-%m-%dT%H:%M:%SZ}" data-moment>{}, {:%H:%M} UTC</time>').format(at, day(at), at)
+
+
+def month_of(when: date) -> str:
+    """`November 2026`."""
+    at = when.astimezone(UTC) if isinstance(when, datetime) else when
+    return day(at).split(" ", 1)[1]
+
+
+def short_day(when: date) -> str:
+    """`7 Dec`."""
+    number, month, _ = day(when).split(" ")
+    return f"{number} {month[:3]}"
+
+
+def percent(rate: float) -> str:
+    """`99.5 %`, without zeros that say nothing."""
+    return f"{rate:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def device(user_agent: str | None) -> str:
+    """Browser and system of a session: `Firefox on Linux`."""
+    agent = user_agent or ""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), None)
+    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
+    if browser and system:
+        return f"{browser} on {system}"
+    return browser or system or re.split(r"[/ ]", agent, maxsplit=1)[0][:40] or "Unknown device"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """`1 request`, `2,000 requests`."""
+    return f"{count(number)} {one if number == 1 else many or one + 's'}"
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "cents": cents, "count": count, "date": date_of, "device": device, "month": month_of, "percent": percent,
+    "plural": plural, "short_day": short_day, "time": time_of,
+}  # fmt: skip
