@@ -24,6 +24,7 @@ from api import (
     messages,
     openapi,
     organizations,
+    pages,
     sessions,
     team,
 )
@@ -36,6 +37,7 @@ from api.middleware.logging import Logging
 from api.middleware.recovery import Recovery
 from api.middleware.request_id import RequestId
 from api.middleware.security_headers import SecurityHeaders
+from api.pages import refusals
 from api.routing import RouteTable
 from api.static import Static
 from db import checks
@@ -57,6 +59,7 @@ SUBJECTS: tuple[Router, ...] = (
     messages.callbacks,
     health.router,
     health.probes,
+    *pages.ROUTERS,
 )
 START_SECONDS = 30
 
@@ -89,7 +92,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [
         Middleware(RequestId, edge=edge),
         Middleware(Logging),
-        Middleware(Recovery),
+        Middleware(Recovery, unrouted=refusals.unrouted),
         Middleware(SecurityHeaders),
         Middleware(Cors, origins=settings.cors_origins),
         Middleware(BodyLimit),
