@@ -57,12 +57,12 @@ class EmbeddedPostgres(EmbeddedServer):
         for leftover in self.data_dir.glob("cluster.new*"):
             shutil.rmtree(leftover)
         self._set_aside_incomplete()
-        program = postgres_folder() / "postgres"
+        programs = postgres_folder()
         if self.cluster.exists():
             self._forget_reused_pid()
-            self._way = find_way(self.cluster, program)
+            self._way = find_way(self.cluster, programs)
         else:
-            self._way = self._initialise(program)
+            self._way = self._initialise(programs)
 
     def _set_aside_incomplete(self) -> None:
         """Move a folder that was never a whole cluster out of the way: there is nothing in it to start."""
@@ -76,11 +76,11 @@ class EmbeddedPostgres(EmbeddedServer):
         if recorded and _exists(recorded[0]):
             (self.cluster / "postmaster.pid").unlink()
 
-    def _initialise(self, program: Path) -> Way:
+    def _initialise(self, programs: Path) -> Way:
         """Make the cluster under another name and rename it when whole, so that a kill leaves nothing half done."""
         fresh = self.data_dir / "cluster.new"
         fresh.mkdir(0o700)
-        way = find_way(fresh, program)
+        way = find_way(fresh, programs)
         password = self.data_dir / "cluster.new-password"
         password.mkdir(0o700)
         secret = password / "password"
@@ -88,18 +88,18 @@ class EmbeddedPostgres(EmbeddedServer):
         for path in (secret, password):
             os.chown(path, way.uid, way.gid)
         try:
-            self._initdb(program, fresh, secret, way)
+            self._initdb(fresh, secret, way)
         finally:
             shutil.rmtree(password)
         fresh.rename(self.cluster)
         return way
 
-    def _initdb(self, program: Path, folder: Path, secret: Path, way: Way) -> None:
-        modern = postgres_major(program.parent) >= 17
+    def _initdb(self, folder: Path, secret: Path, way: Way) -> None:
+        modern = postgres_major(way.programs) >= 17
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"] if modern else ["--locale=C"]
         access = ["--auth=scram-sha-256", f"--username={SUPERUSER}", f"--pwfile={secret}"]
         made = subprocess.run(
-            [program.with_name("initdb"), "--no-sync", "--encoding=UTF8", *locale, *access, "-D", folder],
+            [way.programs / "initdb", "--no-sync", "--encoding=UTF8", *locale, *access, "-D", folder],
             capture_output=True,
             text=True,
             env=_environment(),
@@ -114,14 +114,9 @@ class EmbeddedPostgres(EmbeddedServer):
     def _spawn(self, log: IO[bytes]) -> Process:
         settings = {**self._settings, "port": str(self.port)}
         options = [f"--{name}={value}" for name, value in settings.items()]
-        return launch(
-            [postgres_folder() / "postgres", "-D", self.cluster, *options],
-            signal.SIGINT,
-            output=log,
-            environment=_environment(),
-            folder=Path("/"),
-            enter=self._way.enter if self._way else None,
-        )
+        way = self._way or find_way(self.cluster, postgres_folder())
+        command: list[str | Path] = [way.programs / "postgres", "-D", self.cluster, *options]
+        return launch(command, signal.SIGINT, output=log, environment=_environment(), folder=Path("/"), enter=way.enter)
 
     def _recorded(self) -> tuple[int, int] | None:
         lines = self._postmaster_lines()

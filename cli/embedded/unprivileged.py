@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.embedded.process import LIBC
+from cli.embedded.public_copy import public_copy
 from cli.errors import CommandError
 
 PR_SET_KEEPCAPS = 8
@@ -23,21 +24,22 @@ PROBE = 'test "$(id -u)" != 0 && cd "$1" && test -w . && test -x "$2"'
 
 @dataclass(frozen=True)
 class Way:
-    """Whom a server runs as: the owner of its folder, and what its process does before the program starts."""
+    """Whom a server runs as: the owner of its folder, what its process does first, and where its programs are."""
 
     uid: int
     gid: int
     enter: Callable[[], None]
+    programs: Path
 
 
-def find_way(folder: Path, program: Path) -> Way:
-    """The first way in which `program` may run and write `folder`, which is handed to that owner.
+def find_way(folder: Path, programs: Path) -> Way:
+    """The first way in which a server may write `folder`, which is handed to that owner, and run what is in `programs`.
 
     Raises CommandError when there is none.
     """
-    for way in _ways():
+    for way in _ways(programs):
         _hand_over(folder, way)
-        if _works(way, folder, program):
+        if _works(way, folder):
             return way
     raise CommandError(
         f"PostgreSQL does not run as this user, and nobody else can enter {folder}. "
@@ -45,17 +47,24 @@ def find_way(folder: Path, program: Path) -> Way:
     )
 
 
-def _ways() -> Iterator[Way]:
+def _ways(programs: Path) -> Iterator[Way]:
     uid, gid = os.geteuid(), os.getegid()
     nobody, group = _nobody()
     if uid == 0:
-        yield Way(nobody, group, lambda: _become(nobody, group))
-        if sys.platform == "linux":
-            yield Way(nobody, group, lambda: _become(nobody, group, CAP_DAC_OVERRIDE))
+        yield Way(nobody, group, lambda: _become(nobody, group), programs)
     elif _has_name(uid):
-        yield Way(uid, gid, lambda: None)
+        yield Way(uid, gid, lambda: None, programs)
     if sys.platform == "linux":
-        yield Way(uid, gid, lambda: _rename_user(uid, gid, nobody, group))
+        yield Way(uid, gid, lambda: _rename_user(uid, gid, nobody, group), programs)
+        if uid == 0:
+            yield _with_capability(nobody, group, programs)
+
+
+def _with_capability(uid: int, gid: int, programs: Path) -> Way:
+    """As a user whom no folder is closed to, except for access(2), with which PostgreSQL looks at its programs."""
+    plain = Way(uid, gid, lambda: _become(uid, gid), programs)
+    reachable = programs if _works(plain, Path("/tmp")) else public_copy(programs)  # noqa: S108 – only entered
+    return Way(uid, gid, lambda: _become(uid, gid, CAP_DAC_OVERRIDE), reachable)
 
 
 def _nobody() -> tuple[int, int]:
@@ -109,8 +118,8 @@ def _hand_over(folder: Path, way: Way) -> None:
         os.chown(path, way.uid, way.gid, follow_symlinks=False)
 
 
-def _works(way: Way, folder: Path, program: Path) -> bool:
-    command = ["/bin/sh", "-c", PROBE, "sh", str(folder), str(program)]
+def _works(way: Way, folder: Path) -> bool:
+    command = ["/bin/sh", "-c", PROBE, "sh", str(folder), str(way.programs / "postgres")]
     try:
         probe = subprocess.run(command, preexec_fn=way.enter, cwd="/", stderr=subprocess.DEVNULL, check=False)
     except subprocess.SubprocessError:

@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from cli.embedded import EmbeddedPostgres, guard, unprivileged
+from cli.embedded.binaries import postgres_folder
 from cli.embedded.process import LIBC
 from cli.errors import CommandError
 from tests.cli.programs import eventually, is_gone
@@ -41,6 +43,11 @@ def owner_of(pid: int) -> int:
     return Path(f"/proc/{pid}").stat().st_uid
 
 
+def answers(postgres: EmbeddedPostgres) -> bool:
+    with psycopg.connect(postgres.superuser_url()) as connection:
+        return connection.execute("select 1").fetchone() == (1,)
+
+
 @AS_ROOT
 def test_root_starts_it_as_somebody_else(open_folder: Path) -> None:
     with EmbeddedPostgres(open_folder / "postgres", durable=False) as postgres:
@@ -51,20 +58,39 @@ def test_root_starts_it_as_somebody_else(open_folder: Path) -> None:
 def test_root_starts_it_in_a_folder_that_nobody_else_may_enter(private_folder: Path) -> None:
     assert private_folder.stat().st_mode & 0o077 == 0
     with EmbeddedPostgres(private_folder / "postgres", durable=False) as postgres:
-        assert owner_of(postgres.pid) != 0
+        assert answers(postgres)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="user namespaces are Linux's")
-def test_a_namespace_lets_it_run_where_nothing_else_does(private_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@AS_ROOT
+@pytest.mark.parametrize("way", ["namespace", "capability"])
+@pytest.mark.parametrize("programs", ["reachable", "private"])
+def test_each_way_past_closed_folders_works_by_itself(
+    private_folder: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch, way: str, programs: str
+) -> None:
+    monkeypatch.setattr("cli.embedded.public_copy.PLACES", (str(open_folder),))
+    if programs == "private":
+        monkeypatch.setenv("PG_BINDIR", str(_private_programs(private_folder)))
     every_way = unprivileged._ways
-    monkeypatch.setattr(unprivileged, "_ways", lambda: list(every_way())[-1:])
+    chosen = {"namespace": 1, "capability": 2}[way]
+    monkeypatch.setattr(unprivileged, "_ways", lambda programs: [list(every_way(programs))[chosen]])
     with EmbeddedPostgres(private_folder / "postgres", durable=False) as postgres:
-        assert owner_of(postgres.pid) == os.geteuid()
+        assert (owner_of(postgres.pid) == 0) is (way == "namespace")
+        assert answers(postgres)
+
+
+def _private_programs(folder: Path) -> Path:
+    """PostgreSQL as it lies in a project that only its owner may enter."""
+    programs = postgres_folder()
+    package = programs.parents[1]
+    shutil.copytree(package, folder / package.name)
+    if (libraries := package.with_name(f"{package.name}.libs")).exists():
+        shutil.copytree(libraries, folder / libraries.name)
+    return folder / programs.relative_to(package.parent)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is one way only")
 def test_no_way_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unprivileged, "_ways", list)
+    monkeypatch.setattr(unprivileged, "_ways", lambda _programs: [])
     with pytest.raises(Exception, match="Start as an ordinary user"):
         EmbeddedPostgres(tmp_path / "postgres", durable=False).start()
 
