@@ -1,0 +1,107 @@
+"""Closing months, and what operators and the worker do with invoices; amounts are computed by billing.charge in SQL."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from db import invoices
+from db.invoices import Cycle, CycleStatus
+from db.pool import Tenant
+from db.statements import load
+from db.types import CycleId, Money, new_id
+
+queries = load("billing")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two figures that should be one."""
+
+    finding: str
+    subject: UUID | None
+    expected: int
+    found: int
+
+
+def last_month_over(now: datetime, grace: timedelta) -> date:
+    """The first day of the newest month whose end is at least `grace` ago."""
+    first = (now.astimezone(UTC) - grace).date().replace(day=1)
+    return (first - timedelta(days=1)).replace(day=1)
+
+
+def next_month(month: date) -> date:
+    """The first day of the month after."""
+    return (month.replace(day=1) + timedelta(days=31)).replace(day=1)
+
+
+async def close_month(conn: Any, month: date, now: datetime) -> int:
+    """Close a month and those before it for everybody; waits for requests being recorded. Returns how many."""
+    closed: int = await queries.close_month(conn, month=month, now=now)
+    return closed
+
+
+async def last_closed_month(conn: Any) -> date | None:
+    """The newest closed month, None before the first."""
+    month: date | None = await queries.last_closed_month(conn)
+    return month
+
+
+async def unlisted_months(conn: Any) -> list[date]:
+    """Closed months for which not every organization has had its closing job yet."""
+    return [row["month"] async for row in queries.unlisted_months(conn)]
+
+
+async def mark_listed(conn: Any, month: date, now: datetime) -> None:
+    """Note that every organization has had its closing job for a month."""
+    await queries.mark_listed(conn, month=month, now=now)
+
+
+async def missing_months(tenant: Tenant) -> list[date]:
+    """The closed months, from the organization's first on, that have no cycle yet, oldest first."""
+    return [row["month"] async for row in queries.missing_months(tenant.conn, organization_id=tenant.organization_id)]
+
+
+async def close_cycle(tenant: Tenant, month: date, now: datetime, due_days: int) -> Cycle | None:
+    """Write the invoice of a closed month; None when it has one already. Due `due_days` after `now`.
+
+    Several at once, or one after the other, make one invoice: the unique period decides.
+    """
+    cycle_id = CycleId(new_id())
+    status = await queries.close_cycle(
+        tenant.conn, organization_id=tenant.organization_id, month=month, id=cycle_id, now=now, due_days=due_days
+    )
+    return await invoices.get(tenant, cycle_id) if status else None
+
+
+async def mark_overdue(tenant: Tenant, now: datetime) -> list[CycleId]:
+    """Mark what is past its due date; the invoices that became overdue by this."""
+    rows = queries.mark_overdue(tenant.conn, organization_id=tenant.organization_id, now=now)
+    return [row["id"] async for row in rows]
+
+
+async def reconcile(tenant: Tenant) -> list[Difference]:
+    """Every difference between usage, invoices, payments and the ledger of the organization."""
+    rows = queries.reconcile(tenant.conn, organization_id=tenant.organization_id)
+    return [Difference(**row) async for row in rows]
+
+
+async def credit(tenant: Tenant, cycle_id: CycleId, amount: Money, reason: str, now: datetime) -> CycleStatus:
+    """Write a part of an issued invoice off; its new status. For the worker's role."""
+    status: CycleStatus = await queries.credit(
+        tenant.conn, organization_id=tenant.organization_id, id=cycle_id, minor=amount.minor, reason=reason, now=now
+    )
+    return status
+
+
+async def release(tenant: Tenant, cycle_id: CycleId, reason: str, now: datetime, due_days: int) -> CycleStatus:
+    """Issue a parked invoice after a person looked at it; its new status. For the worker's role."""
+    status: CycleStatus = await queries.release(
+        tenant.conn, organization_id=tenant.organization_id, id=cycle_id, reason=reason, now=now, due_days=due_days
+    )
+    return status
+
+
+async def void(tenant: Tenant, cycle_id: CycleId, reason: str) -> None:
+    """End a parked invoice that nobody shall owe. For the worker's role."""
+    await queries.void(tenant.conn, organization_id=tenant.organization_id, id=cycle_id, reason=reason)

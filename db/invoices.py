@@ -1,0 +1,160 @@
+"""Invoices as they are read: issued ones with their lines, and what the open month's would be now."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Literal
+
+from db.errors import NotFound
+from db.pool import Tenant
+from db.statements import load
+from db.types import CycleId, Money, Plan
+
+queries = load("invoices")
+
+CycleStatus = Literal["pending", "paid", "overdue", "parked", "void"]
+LineKind = Literal["base", "included", "overage", "late", "carry", "tax"]
+REQUEST_LINES: tuple[LineKind, ...] = ("included", "overage", "late")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: `amount_minor` is `unit_minor` for each `unit_per` of `quantity` (days of a base, else requests)."""
+
+    position: int
+    kind: LineKind
+    plan: Plan | None
+    description: str
+    quantity: int
+    unit_minor: int
+    unit_per: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """The invoice of one month; `number` and the dates are None while a safety bound holds it back."""
+
+    id: CycleId
+    period_start: datetime
+    period_end: datetime
+    number: int | None
+    organization_name: str
+    organization_email: str
+    plan: Plan
+    currency: str
+    total_requests: int
+    total_amount_minor: int
+    paid_minor: int
+    credited_minor: int
+    status: CycleStatus
+    remark: str | None
+    issued_at: datetime | None
+    due_date: datetime | None
+    paid_at: datetime | None
+    lines: tuple[Line, ...] = field(default=())
+
+    @property
+    def total(self) -> Money:
+        """What the lines sum to."""
+        return Money(self.total_amount_minor, self.currency)
+
+    @property
+    def outstanding(self) -> Money:
+        """What is still owed."""
+        owed = 0 if self.status == "void" else self.total_amount_minor - self.paid_minor - self.credited_minor
+        return Money(max(0, owed), self.currency)
+
+    @property
+    def month(self) -> date:
+        """The first day of the month."""
+        return self.period_start.astimezone(UTC).date()
+
+    @property
+    def number_text(self) -> str:
+        """The number as people read it: INV-2026-000117; the year is that of the issue."""
+        if self.number is None or self.issued_at is None:
+            return "not issued"
+        return f"INV-{self.issued_at.astimezone(UTC).year}-{self.number:06}"
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the invoice of the open month would be now."""
+
+    month: date
+    plan: Plan
+    pending_plan: Plan | None
+    currency: str
+    lines: tuple[Line, ...]
+
+    @property
+    def total_amount_minor(self) -> int:
+        """Sum of the lines."""
+        return sum(line.amount_minor for line in self.lines)
+
+    def requests(self, *kinds: LineKind) -> int:
+        """Requests on the lines of some kinds."""
+        return sum(line.quantity for line in self.lines if line.kind in (kinds or REQUEST_LINES))
+
+    def minor(self, *kinds: LineKind) -> int:
+        """Minor units on the lines of some kinds."""
+        return sum(line.amount_minor for line in self.lines if line.kind in kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What an organization's issued invoices sum to, in minor units."""
+
+    invoices: int
+    billed_minor: int
+    paid_minor: int
+    outstanding_minor: int
+
+
+async def preview(tenant: Tenant, now: datetime) -> Preview:
+    """What the invoice of the month that is open now would be, computed by the function that will write it."""
+    return await charge(tenant, await queries.open_month(tenant.conn, now=now))
+
+
+async def charge(tenant: Tenant, month: date) -> Preview:
+    """What the invoice of a month is or would be."""
+    row = await queries.plan(tenant.conn, organization_id=tenant.organization_id)
+    if row is None:
+        raise NotFound("Organization")
+    rows = queries.charge(tenant.conn, organization_id=tenant.organization_id, month=month)
+    lines = tuple([Line(**line) async for line in rows])
+    return Preview(month, row["plan"], row["pending_plan"], "USD", lines)
+
+
+async def issued(tenant: Tenant, page: int, size: int) -> tuple[list[Cycle], Totals]:
+    """One page of issued invoices, newest first, and what all of them sum to."""
+    rows = queries.issued(tenant.conn, organization_id=tenant.organization_id, limit=size, offset=(page - 1) * size)
+    cycles = [Cycle(**row) async for row in rows]
+    return cycles, Totals(**await queries.totals(tenant.conn, organization_id=tenant.organization_id))
+
+
+async def get(tenant: Tenant, cycle_id: CycleId) -> Cycle:
+    """An invoice with its lines, parked ones too. Raises NotFound."""
+    row = await queries.get(tenant.conn, organization_id=tenant.organization_id, id=cycle_id)
+    if row is None:
+        raise NotFound("Invoice")
+    rows = queries.lines(tenant.conn, organization_id=tenant.organization_id, billing_cycle_id=cycle_id)
+    return Cycle(**row, lines=tuple([Line(**line) async for line in rows]))
+
+
+async def get_issued(tenant: Tenant, cycle_id: CycleId) -> Cycle:
+    """An invoice as its organization may see it: one that is held back is not found. Raises NotFound."""
+    cycle = await get(tenant, cycle_id)
+    if cycle.issued_at is None:
+        raise NotFound("Invoice")
+    return cycle
+
+
+async def parked(tenant: Tenant) -> list[Cycle]:
+    """Invoices that a safety bound holds back."""
+    return [Cycle(**row) async for row in queries.parked(tenant.conn, organization_id=tenant.organization_id)]
+
+
+async def unpaid(tenant: Tenant) -> list[Cycle]:
+    """Invoices that are owed, oldest first."""
+    return [Cycle(**row) async for row in queries.unpaid(tenant.conn, organization_id=tenant.organization_id)]

@@ -1,0 +1,78 @@
+"""Changes of plan: up at once, down with the next month; the database appends the segments that billing reads."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from db import work
+from db.errors import Conflict, NotFound
+from db.pool import Tenant
+from db.statements import load
+from db.types import OrganizationId, Plan
+
+queries = load("plans")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOrganization:
+    """An organization with its plan now, and the one that waits for the next month."""
+
+    id: OrganizationId
+    name: str
+    plan: Plan
+    pending_plan: Plan | None
+    updated_at: datetime
+
+
+async def change(tenant: Tenant, wanted: Plan, now: datetime) -> PlannedOrganization:
+    """Move to another plan: a higher one at once, a lower one with the next month (UTC).
+
+    Asking for the present plan takes a pending change back. Raises Conflict CONFLICT for the plan it is on or that is
+    pending already, and for an upgrade while an invoice is overdue. The caller bumps its limits after the commit.
+    """
+    await turn(tenant, now)
+    found = await _lock(tenant, now)
+    if wanted == (found["pending_plan"] or found["plan"]):
+        raise Conflict("CONFLICT", f"The organization is on the {wanted} plan already", {"plan": wanted})
+    if wanted == found["plan"]:
+        return await _write(tenant, wanted, None, now)
+    if await _rank(tenant, wanted, now) < await _rank(tenant, found["plan"], now):
+        await work.announce(tenant, "plan_change")
+        return await _write(tenant, found["plan"], wanted, now)
+    if await queries.has_overdue(tenant.conn, organization_id=tenant.organization_id, now=now):
+        raise Conflict("CONFLICT", "Pay the overdue invoice first", {"reason": "overdue_invoice"})
+    return await _write(tenant, wanted, None, now)
+
+
+async def turn(tenant: Tenant, now: datetime) -> bool:
+    """Put a pending plan into force once its month has begun; whether it did. The caller bumps limits afterwards."""
+    found = await _lock(tenant, now)
+    if found["pending_plan"] is None or found["plan_now"] != found["pending_plan"]:
+        return False
+    await _write(tenant, found["pending_plan"], None, now)
+    return True
+
+
+async def has_pending(tenant: Tenant, now: datetime) -> bool:
+    """Whether a change waits for the next month."""
+    found = await _lock(tenant, now)
+    return found["pending_plan"] is not None
+
+
+async def _lock(tenant: Tenant, now: datetime) -> Any:
+    found = await queries.lock(tenant.conn, organization_id=tenant.organization_id, now=now)
+    if found is None:
+        raise NotFound("Organization")
+    return found
+
+
+async def _rank(tenant: Tenant, plan: Plan, now: datetime) -> int:
+    rank: int = await queries.rank(tenant.conn, plan=plan, today=now.astimezone(UTC).date())
+    return rank
+
+
+async def _write(tenant: Tenant, plan: Plan, pending: Plan | None, now: datetime) -> PlannedOrganization:
+    row = await queries.change(
+        tenant.conn, organization_id=tenant.organization_id, plan=plan, pending_plan=pending, now=now
+    )
+    return PlannedOrganization(**row)

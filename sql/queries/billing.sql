@@ -1,0 +1,45 @@
+-- name: close_month$
+-- How many months were closed for the whole installation, up to a given one; waits for their recorders.
+select usage.close_month(:month, :now);
+
+-- name: last_closed_month$
+-- The newest closed month, or null; by closed_months_pkey.
+select max(month) from usage.closed_months;
+
+-- name: unlisted_months
+-- Closed months whose closing jobs were not all queued yet, oldest first.
+select month from usage.closed_months where listed_at is null order by month;
+
+-- name: mark_listed!
+-- Notes that every organization had its closing job; by closed_months_pkey.
+update usage.closed_months set listed_at = :now where month = :month and listed_at is null;
+
+-- name: missing_months
+-- Closed months without a cycle, oldest first; by billing_cycles_period_key.
+select m as month from billing.missing_months(:organization_id) as m;
+
+-- name: close_cycle$
+-- The status of the cycle that was written for a closed month; null when the month has one already.
+select billing.close_cycle(:organization_id, :month, :id, :now, :due_days);
+
+-- name: mark_overdue
+-- The invoices that became overdue by this statement; by billing_cycles_status_idx.
+update billing.billing_cycles set status = 'overdue'
+where organization_id = :organization_id and status = 'pending' and due_date < :now
+returning id;
+
+-- name: credit$
+-- The status of an invoice after a part of it was written off.
+select billing.credit(:organization_id, :id, :minor, :reason, :now);
+
+-- name: release$
+-- The status of a parked invoice after it was issued.
+select billing.release(:organization_id, :id, :reason, :now, :due_days);
+
+-- name: void!
+-- Ends a parked invoice.
+select billing.void(:organization_id, :id, :reason);
+
+-- name: reconcile
+-- Every difference between usage, invoices, payments and the ledger; none when all of it agrees.
+select finding, subject, expected, found from billing.reconcile(:organization_id);

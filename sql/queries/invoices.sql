@@ -1,0 +1,59 @@
+-- name: open_month$
+-- The month in which a request made now is billed.
+select greatest(date_trunc('month', :now::timestamptz at time zone 'utc')::date, usage.first_open_month());
+
+-- name: charge
+-- The lines that a month's invoice has now, in order.
+select position, kind, plan, description, quantity, unit_minor, unit_per, amount_minor
+from billing.charge(:organization_id, :month)
+order by position;
+
+-- name: plan^
+-- The plan of the organization and what is pending; by organizations_pkey.
+select plan, pending_plan, created_at from tenancy.organizations where organization_id = :organization_id;
+
+-- name: issued
+-- One page of issued invoices, newest first; by billing_cycles_period_key.
+select id, period_start, period_end, number, organization_name, organization_email, plan, currency, total_requests, total_amount_minor,
+       paid_minor, credited_minor, status, remark, issued_at, due_date, paid_at
+from billing.billing_cycles
+where organization_id = :organization_id and issued_at is not null
+order by period_start desc
+limit :limit offset :offset;
+
+-- name: totals^
+-- How many invoices were issued, and what they sum to; by billing_cycles_pkey.
+select count(*) as invoices, coalesce(sum(total_amount_minor), 0)::bigint as billed_minor, coalesce(sum(paid_minor), 0)::bigint as paid_minor,
+       coalesce(sum(greatest(0, total_amount_minor - paid_minor - credited_minor)) filter (where status <> 'void'), 0)::bigint as outstanding_minor
+from billing.billing_cycles
+where organization_id = :organization_id and issued_at is not null;
+
+-- name: get^
+-- An invoice, issued or parked; by billing_cycles_pkey.
+select id, period_start, period_end, number, organization_name, organization_email, plan, currency, total_requests, total_amount_minor,
+       paid_minor, credited_minor, status, remark, issued_at, due_date, paid_at
+from billing.billing_cycles
+where organization_id = :organization_id and id = :id;
+
+-- name: parked
+-- Invoices that a safety bound holds back, oldest first; by billing_cycles_status_idx.
+select id, period_start, period_end, number, organization_name, organization_email, plan, currency, total_requests, total_amount_minor,
+       paid_minor, credited_minor, status, remark, issued_at, due_date, paid_at
+from billing.billing_cycles
+where organization_id = :organization_id and status = 'parked'
+order by period_start;
+
+-- name: unpaid
+-- Invoices that are owed, oldest first; by billing_cycles_status_idx.
+select id, period_start, period_end, number, organization_name, organization_email, plan, currency, total_requests, total_amount_minor,
+       paid_minor, credited_minor, status, remark, issued_at, due_date, paid_at
+from billing.billing_cycles
+where organization_id = :organization_id and status in ('pending', 'overdue')
+order by period_start;
+
+-- name: lines
+-- The lines of an invoice, in order; by billing_cycle_lines_pkey.
+select position, kind, plan, description, quantity, unit_minor, unit_per, amount_minor
+from billing.billing_cycle_lines
+where organization_id = :organization_id and billing_cycle_id = :billing_cycle_id
+order by position;

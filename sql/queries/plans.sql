@@ -1,0 +1,24 @@
+-- name: lock^
+-- The organization with its plan, what is pending and both ranks, locked until the transaction ends; by organizations_pkey.
+select o.organization_id as id, o.name, o.plan, o.pending_plan, o.updated_at, billing.plan_at(o.organization_id, :now) as plan_now
+from tenancy.organizations o
+where o.organization_id = :organization_id
+for update of o;
+
+-- name: rank$
+-- The order of a plan among the plans; by plans_pkey.
+select rank from billing.price_on(:plan, :today);
+
+-- name: change^
+-- The organization on its new plan or with its pending one; a trigger appends the segments. By organizations_pkey.
+update tenancy.organizations
+set plan = :plan, pending_plan = :pending_plan, updated_at = :now
+where organization_id = :organization_id
+returning organization_id as id, name, plan, pending_plan, updated_at;
+
+-- name: has_overdue$
+-- Whether an invoice is past its due date and not paid; by billing_cycles_status_idx.
+select exists (
+    select from billing.billing_cycles
+    where organization_id = :organization_id and (status = 'overdue' or status = 'pending' and due_date < :now)
+);
