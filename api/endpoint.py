@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter
@@ -158,6 +159,8 @@ def _read_signature(declaration: Declaration, handler: Handler) -> _Signature:
     types.path = {name: hints[name] for name in names[1:] if name not in ("body", "query")}
     _require_base(where, types.body, Body)
     _require_base(where, types.query, Query)
+    for model in (types.body, types.query):
+        _refuse_bare_times(where, model)
     unknown = [code for code in declaration.errors if code not in ERRORS]
     if unknown:
         raise TypeError(f"{where}: {unknown} are not in the table of errors")
@@ -170,6 +173,14 @@ def _read_signature(declaration: Declaration, handler: Handler) -> _Signature:
 def _require_base(where: str, model: Any, base: type) -> None:
     if model is not None and not (isinstance(model, type) and issubclass(model, base)):
         raise TypeError(f"{where}: {model!r} must be a subclass of {base.__name__}, which refuses unknown fields")
+
+
+def _refuse_bare_times(where: str, model: Any) -> None:
+    """Pydantic would read the text `0` as a day of 1970: fields are `Day` or `Timestamp`, which do not."""
+    for name, field_info in model.model_fields.items() if model else ():
+        kinds = get_args(field_info.annotation) or (field_info.annotation,)
+        if not field_info.metadata and any(kind in (date, datetime) for kind in kinds):
+            raise TypeError(f"{where}: {name} must be a Day or a Timestamp of api.fields")
 
 
 def _answer_type(annotation: Any) -> tuple[Any, bool]:

@@ -1,7 +1,7 @@
 """The types of request and answer fields, and the base classes of bodies, queries and answers."""
 
 import re
-from datetime import UTC
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
@@ -85,12 +85,49 @@ Amount = Annotated[
 
 
 # Time
-Timestamp = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
-"""An aware time, written as RFC 3339 in UTC with `Z`."""
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def _read_time(value: object) -> object:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise PydanticCustomError("datetime_parsing", "Must be a time in RFC 3339")
+    try:
+        return datetime.fromisoformat(value.upper())
+    except ValueError:
+        raise PydanticCustomError("datetime_parsing", "Must be a time in RFC 3339") from None
+
+
+def _read_day(value: object) -> object:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        raise PydanticCustomError("date_parsing", "Must be a date (YYYY-MM-DD)")
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise PydanticCustomError("date_parsing", "Must be a date (YYYY-MM-DD)") from None
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("datetime_parsing", "Must be a time in RFC 3339") from None
+
+
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_read_time), AfterValidator(_utc)]
+"""An aware time, read and written as RFC 3339, in UTC with `Z`; a number is not one."""
+
+Day = Annotated[date, BeforeValidator(_read_day)]
+"""A day, read and written as YYYY-MM-DD; a number is not one."""
 
 
 # Text
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PLAIN = r"[^\u0000-\u001f\u007f-\u009f\u2028\u2029]"
 
 
 def _one_line(value: str) -> str:
@@ -110,6 +147,9 @@ Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(_one_line),
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": 200, "pattern": rf"^{_PLAIN}*(?!\s){_PLAIN}+$"},
+    ),
 ]
 """What people call something: one line of 1 to 200 characters, trimmed."""
 

@@ -64,7 +64,7 @@ _IDEMPOTENCY_KEY: Json = {
     "in": "header",
     "required": False,
     "description": "1 to 255 visible characters; for 24 hours the same request with the same key gets the same answer",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
 
 

@@ -44,5 +44,5 @@ def _line(method: str, seconds: float, exchange: Exchange) -> str:
     return (
         f'{{"method":"{method}","route":"{exchange.route}","status":{exchange.status},'
         f'"duration_ms":{seconds * 1000:.2f},"request_id":"{exchange.request_id}"{organization},'
-        f'"event":"http.request","level":"info","at":"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}}'
+        f'"event":"http.request","level":"info","at":"{datetime.now(UTC).isoformat()[:-6]}Z"}}'
     )

@@ -1,6 +1,5 @@
 """Subjects that exist only for these tests: one endpoint for each thing that the framework promises."""
 
-from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
@@ -8,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 from starlette.responses import HTMLResponse
 
-from api.fields import Amount, Answer, Body, Email, Integer, Name, PageQuery, Password, Query, Timestamp, amount
+from api.fields import Amount, Answer, Body, Day, Email, Integer, Name, PageQuery, Password, Query, Timestamp, amount
 from api.http import (
     ANY_USER,
     PUBLIC,
@@ -66,8 +65,8 @@ class Money(Query):
 class Span(Query):
     """Days from and to."""
 
-    start_date: date
-    end_date: date | None = None
+    start_date: Day
+    end_date: Day | None = None
     tags: list[str] = Field([])
 
 
@@ -215,3 +214,15 @@ async def send(call: KeyCall, body: Note) -> dict[str, str]:
 @router.get("/usage", access=Scope.USAGE_READ)
 async def usage(call: KeyCall) -> None:
     """An endpoint for keys with another scope."""
+
+
+class Moment(Body):
+    """A time."""
+
+    at: Timestamp
+
+
+@router.post("/times", access=PUBLIC, limit=None)
+async def moment(call: PublicCall, body: Moment) -> Moment:
+    """The time that was read."""
+    return body

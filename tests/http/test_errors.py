@@ -199,3 +199,25 @@ def test_a_wrong_page_is_refused(client: httpx.Client, query: str) -> None:
 
 def test_a_query_that_is_no_utf_8_is_an_invalid_request(client: httpx.Client) -> None:
     error(client.get("/api/v1/try/pages?page=%ff"), 400, "INVALID_REQUEST")
+
+
+DAYS = ["0", "1.5", "20260131", "2026-02-30", "2026-01-31T00:00:00Z", " 2026-01-31", "٢٠٢٦-٠١-٣١"]
+TIMES = ["2026-01-31T12:00:00", "2026-01-31", 0, "0", True, "2026-02-30T12:00:00Z"]
+PAST_THE_CALENDAR = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"]
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_a_day_is_a_day_and_nothing_else(client: httpx.Client, day: str) -> None:
+    found = error(client.get("/api/v1/try/span", params={"start_date": day}), 400, "VALIDATION_ERROR")
+    assert found["details"]["reason"] == "Must be a date (YYYY-MM-DD)"
+
+
+@pytest.mark.parametrize("time", [*TIMES, *PAST_THE_CALENDAR])
+def test_what_is_no_time_is_refused(client: httpx.Client, time: object) -> None:
+    found = error(client.post("/api/v1/try/times", json={"at": time}), 400, "VALIDATION_ERROR")
+    assert found["details"]["reason"] == "Must be a time in RFC 3339"
+
+
+def test_a_time_is_read_with_its_offset_and_written_in_utc(client: httpx.Client) -> None:
+    answer = client.post("/api/v1/try/times", json={"at": "2026-01-31t12:00:00.5+02:00"})
+    assert answer.json()["data"] == {"at": "2026-01-31T10:00:00.500000Z"}

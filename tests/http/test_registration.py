@@ -1,6 +1,7 @@
 """What cannot be served cannot be registered."""
 
 import ast
+from datetime import date
 from pathlib import Path
 from uuid import UUID
 
@@ -8,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from api.error_table import ERRORS
-from api.fields import Body
+from api.fields import Body, Query
 from api.http import ANY_USER, PUBLIC, PublicCall, Router, UserCall
 from api.routing import RouteTable
 from settings import ROOT
@@ -88,3 +89,14 @@ def codes(path: Path) -> list[str]:
             texts = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
             found += [text for text in texts if text.isupper()]
     return found
+
+
+def test_a_bare_date_cannot_be_registered() -> None:
+    class Loose(Query):
+        since: date | None = None
+
+    async def handler(call: PublicCall, query: Loose) -> None: ...
+
+    handler.__annotations__["query"] = Loose
+    with pytest.raises(TypeError, match="must be a Day"):
+        Router("/x", tag="X").get("", access=PUBLIC)(handler)
