@@ -1,8 +1,8 @@
 """The pages that people see in a browser: the API's subjects and rules, templates instead of JSON."""
 
 from api.http import Router
-from api.pages import account, auth, dashboard, home, invitation, keys, team
+from api.pages import account, audit, auth, dashboard, home, invitation, keys, team
 
 ROUTERS: tuple[Router, ...] = tuple(
-    subject.pages.router for subject in (home, auth, invitation, dashboard, keys, team, account)
+    subject.pages.router for subject in (home, auth, invitation, dashboard, keys, team, audit, account)
 )

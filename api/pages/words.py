@@ -1,7 +1,7 @@
 """How pages write numbers, amounts, times and devices."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -47,8 +47,8 @@ def short_day(when: date) -> str:
 
 
 def percent(rate: float) -> str:
-    """`99.5 %`, without zeros that say nothing."""
-    return f"{rate:.2f}".rstrip("0").rstrip(".") + " %"
+    """`99.5%`, without zeros that say nothing."""
+    return f"{rate:.2f}".rstrip("0").rstrip(".") + "%"
 
 
 def device(user_agent: str | None) -> str:
@@ -66,7 +66,13 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     return f"{count(number)} {one if number == 1 else many or one + 's'}"
 
 
+def attributes(given: Mapping[str, Any]) -> Markup:
+    """HTML attributes; one that is true has no value, one that is false or None is left out."""
+    kept = [(name, value) for name, value in given.items() if value is not None and value is not False]
+    return Markup(" ").join(Markup('{}="{}"').format(name, "" if value is True else value) for name, value in kept)
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
-    "cents": cents, "count": count, "date": date_of, "device": device, "month": month_of, "percent": percent,
-    "plural": plural, "short_day": short_day, "time": time_of,
+    "attributes": attributes, "cents": cents, "count": count, "date": date_of, "device": device, "month": month_of,
+    "percent": percent, "plural": plural, "short_day": short_day, "time": time_of,
 }  # fmt: skip

@@ -52,6 +52,9 @@ addEventListener("pageshow", () => {
   }
 });
 
+// The navigation of a phone shows where one is.
+document.querySelector("nav a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // What is shown once is not asked for again by reloading.
 const settled = document.querySelector("[data-settle]");
 if (settled) history.replaceState(null, "", settled.dataset.settle);
