@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
 from api import (
+    audit,
     auth,
     dashboard,
     docs,
@@ -57,6 +58,7 @@ SUBJECTS: tuple[Router, ...] = (
     dashboard.router,
     messages.router,
     messages.callbacks,
+    audit.router,
     health.router,
     health.probes,
     *pages.ROUTERS,

@@ -1,0 +1,72 @@
+"""The audit trail over HTTP: complete, paged, the organization's own, and for owners and admins."""
+
+import hmac
+import json
+from datetime import UTC, datetime
+from hashlib import sha256
+from uuid import UUID
+
+import pytest
+
+from db import audit
+from db.types import OrganizationId
+from jobs.audit import signature
+from tests.stack import Person, Stack
+
+
+async def everything(person: Person, limit: int = 3, query: str = "") -> list[dict[str, object]]:
+    """All events of a person's organization, read page by page."""
+    found: list[dict[str, object]] = []
+    cursor = ""
+    while True:
+        data = (await person.get(f"/audit/events?limit={limit}{query}{cursor}")).data
+        found += data["events"]
+        if not data["pagination"]["has_more"]:
+            return found
+        cursor = f"&cursor={data['pagination']['next_cursor']}"
+
+
+async def test_pages_add_up_to_the_whole_chain(stack: Stack) -> None:
+    owner = await stack.register()
+    for number in range(3):
+        await owner.post("/keys", {"name": f"Key {number}"})
+    events = await everything(owner)
+    assert [event["position"] for event in events] == list(range(len(events), 0, -1))
+    created = events[0]
+    assert (created["table"], created["operation"]) == ("tenancy.api_keys", "insert")
+    assert created["actor"] == {"kind": "user", "id": owner.user["id"]}
+    assert created["address"]
+    assert created["request_id"]
+    assert len(await everything(owner, query="&table=tenancy.api_keys")) == 3
+
+
+async def test_another_organization_sees_nothing_of_it(stack: Stack) -> None:
+    mine, other = await stack.register("Mine"), await stack.register("Other")
+    cursor = (await mine.get("/audit/events?limit=1")).data["pagination"]["next_cursor"]
+    with_foreign_cursor = (await other.get(f"/audit/events?limit=100&cursor={cursor}")).data["events"]
+    everything_else = (await other.get("/audit/events?limit=100")).data["events"]
+    assert mine.organization["id"] not in json.dumps([with_foreign_cursor, everything_else])
+
+
+async def test_members_do_not_see_the_trail_and_admins_do(stack: Stack) -> None:
+    owner = await stack.register()
+    member, admin = await stack.join(owner, "member"), await stack.join(owner, "admin")
+    assert (await member.get("/audit/events")).code == "PERMISSION_DENIED"
+    assert (await admin.get("/audit/events")).code == "OK"
+
+
+@pytest.mark.parametrize("query", ["cursor=x", "cursor=" + "A" * 32, "limit=0", "limit=101", "table=x", "row=%00"])
+async def test_a_wrong_query_is_refused(stack: Stack, query: str) -> None:
+    owner = await stack.register(verified=False)
+    assert (await owner.get(f"/audit/events?{query}")).code in {"VALIDATION_ERROR", "OK"}
+    if not query.startswith("cursor=A"):
+        assert (await owner.get(f"/audit/events?{query}")).code == "VALIDATION_ERROR"
+
+
+def test_an_anchor_is_signed_by_a_key_of_its_own() -> None:
+    organization_id = OrganizationId(UUID(int=7))
+    head = audit.Head(3, datetime.now(UTC), b"\x01" * 32)
+    key = hmac.digest(b"secret", b"audit anchor", sha256)
+    message = f"{organization_id}:3:{'01' * 32}".encode()
+    assert signature("secret", organization_id, head) == hmac.new(key, message, sha256).hexdigest()
+    assert signature("other", organization_id, head) != signature("secret", organization_id, head)
