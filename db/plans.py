@@ -24,6 +24,28 @@ class PlannedOrganization:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A plan with its price for a whole month in minor units; `included` None is unlimited."""
+
+    plan: Plan
+    currency: str
+    base_minor: int
+    included: int | None
+    overage_minor: int
+    overage_per: int
+    is_hard_quota: bool
+    per_minute: int
+    max_api_keys: int
+
+
+async def offers(tenant: Tenant, now: datetime) -> list[Offer]:
+    """The plans that can be had, lowest first, at what the organization would pay for them."""
+    today = now.astimezone(UTC).date()
+    rows = queries.offers(tenant.conn, organization_id=tenant.organization_id, today=today)
+    return [Offer(**row) async for row in rows]
+
+
 async def change(tenant: Tenant, wanted: Plan, now: datetime) -> PlannedOrganization:
     """Move to another plan: a higher one at once, a lower one with the next month (UTC).
 

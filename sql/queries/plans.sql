@@ -22,3 +22,10 @@ select exists (
     select from billing.billing_cycles
     where organization_id = :organization_id and (status = 'overdue' or status = 'pending' and due_date < :now)
 );
+
+-- name: offers
+-- The plans that can be had, lowest first, at what the organization would pay for them today; by plans_pkey.
+select p.plan, p.currency, p.base_minor, p.included, p.overage_minor, p.overage_per, p.is_hard_quota, p.per_minute, p.max_api_keys
+from (select distinct plan from billing.plans) known
+cross join lateral billing.price_for(:organization_id, known.plan, :today) p
+order by p.rank;
