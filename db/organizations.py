@@ -1,4 +1,4 @@
-"""Organizations: made with directory row and first plan segment, renamed, and locked for changes of seats."""
+"""Organizations: made together with their directory row, renamed, and locked for changes of seats."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,10 +24,9 @@ class Organization:
 
 
 async def create(tenant: Tenant, *, name: str, email: str, now: datetime) -> Organization:
-    """Make the organization in context, on the free plan: its directory row, itself, its first plan segment."""
+    """Make the organization in context, on the free plan, and enter it into the directory."""
     await queries.enter_directory(tenant.conn)
     row = await queries.create(tenant.conn, organization_id=tenant.organization_id, name=name, email=email, now=now)
-    await queries.begin_plan(tenant.conn, organization_id=tenant.organization_id, now=now)
     return Organization(**row)
 
 

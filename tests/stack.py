@@ -2,7 +2,7 @@
 
 A test package that wants it says in its conftest: `from tests.stack import stack, visitor` (and `__all__` for both).
 - `stack`    for the module: `.visitor()`, `.register()`, `await stack.work()` (the worker, until its queue is empty),
-             `stack.mails(to)`, `stack.clock.turn(days=8)`, `stack.resources`, `async with stack.second_process() as http`
+             `stack.mails(to)`, `stack.clock.turn(days=8)`, `async with stack.second_process() as http`
 - `visitor`  somebody new on a network of his own: `await visitor.post("/auth/login", {...})`
 """
 
@@ -14,11 +14,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import psycopg
 import pytest
 import uvicorn
 
@@ -147,7 +149,7 @@ class Stack:
 
     async def register(self, name: str = "Acme", *, verified: bool = True, password: str = PASSWORD) -> Person:
         """An organization with its owner, logged in."""
-        person = Person(self.http, _network(), email=f"person-{next(_people)}@mts-test.com", password=password)
+        person = Person(self.http, _network(), email=self.new_email(), password=password)
         body = {"organization_name": name, "email": person.email, "password": password}
         _log_in(person, (await person.post("/auth/register", body)).data)
         if verified:
@@ -159,9 +161,13 @@ class Stack:
         await self.work()
         (await person.post("/auth/verify-email", {"token": self.token_for(person.email, "/verify-email")})).data  # noqa: B018
 
+    def new_email(self) -> str:
+        """An address that nobody has."""
+        return f"person-{next(_people)}@mts-test.com"
+
     async def invite(self, inviter: Person, role: str = "member", email: str | None = None) -> tuple[str, str]:
         """Invite somebody; returns the address and the token in the mail."""
-        email = email or f"person-{next(_people)}@mts-test.com"
+        email = email or self.new_email()
         (await inviter.post("/team/invite", {"email": email, "role": role})).data  # noqa: B018
         await self.work()
         return email, self.token_for(email, "/accept-invitation")
@@ -177,6 +183,16 @@ class Stack:
         """Run the worker until no job is waiting."""
         async with open_resources(self.worker_settings, self.clock) as resources:
             await work(resources, self.urls.worker, wait=False, periodic=False)
+
+    async def work_again(self) -> None:
+        """As `work`, with the waits of retries passed over."""
+        self.rows("update jobs.procrastinate_jobs set scheduled_at = null where status = 'todo' returning id")
+        await self.work()
+
+    def rows(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+        """Ask Postgres as its superuser, around all row security."""
+        with psycopg.connect(self.urls.superuser, autocommit=True) as connection:
+            return connection.execute(statement.encode(), arguments).fetchall()
 
     def mails(self, to: str) -> list[CaughtMail]:
         """The mails to an address, the newest first."""
@@ -222,6 +238,7 @@ async def serving(settings: Settings, clock: TurnableClock) -> AsyncIterator[tup
         resources.clock = clock
         try:
             async with httpx.AsyncClient(
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # each visitor has his own
                 base_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
                 timeout=30,
                 limits=httpx.Limits(max_connections=64),

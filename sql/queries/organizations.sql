@@ -3,15 +3,10 @@
 select identity.open_organization();
 
 -- name: create^
--- A new organization on the free plan.
+-- A new organization on the free plan; a trigger begins the history of its plan.
 insert into tenancy.organizations (organization_id, name, email, plan, created_at, updated_at)
 values (:organization_id, :name, :email, 'free', :now, :now)
 returning organization_id as id, name, email, plan, created_at, updated_at;
-
--- name: begin_plan!
--- The first segment of the organization's plan history.
-insert into billing.plan_segments (organization_id, starts_at, plan)
-values (:organization_id, :now, 'free');
 
 -- name: get^
 -- The organization; by organizations_pkey.
