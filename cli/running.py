@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cli.children import Child, Program
 from cli.embedded.server import EmbeddedServer
+from cli.environment import ROLES
 from cli.errors import CommandError
 from cli.instance import Instance
 from cli.stack import Stores, plan_sandbox, provider_settings
@@ -81,7 +82,7 @@ class Running:
 
     def summary(self, seconds: float) -> str:
         """Where everything is, for the person at the terminal."""
-        roles = ", ".join(role.removeprefix("app_") for role in self._stores.urls)
+        roles = ", ".join(role.removeprefix("app_") for role in ROLES)
         mail = self._environment["SMTP_URL"] == self._sandbox.smtp_url
         lines = [
             "",

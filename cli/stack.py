@@ -1,5 +1,6 @@
 """The servers behind `mts dev`: embedded unless the environment names others; and the settings that lead to them."""
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from db import migrate
 from db.bootstrap import bootstrap, role_url, with_database
 
 DATABASE = "mts"
+DEFAULT_PORTS = {"redis": 6379, "rediss": 6379, "smtp": 25, "smtp+starttls": 587, "smtps": 465}
+REACH_SECONDS = 5
 
 
 @dataclass
@@ -40,6 +43,7 @@ def open_stores(given: Mapping[str, str], data_dir: Path, known: Mapping[str, st
 
     Raises CommandError with a sentence when a store cannot be used.
     """
+    _require_answers(given)
     stores = Stores(DATABASE, {}, given.get("REDIS_URL", ""))
     try:
         admin_url = given.get("DATABASE_URL") or _start_postgres(stores, data_dir)
@@ -102,6 +106,19 @@ def provider_settings(given: Mapping[str, str], known: Mapping[str, str], sandbo
     return settings
 
 
+def _require_answers(given: Mapping[str, str]) -> None:
+    """Given servers must be there. (Postgres is asked for more than a connection, when its roles are made.)"""
+    for name in ("REDIS_URL", "SMTP_URL"):
+        if name in given:
+            parts = urlsplit(given[name])
+            port = parts.port or DEFAULT_PORTS[parts.scheme]
+            try:
+                socket.create_connection((parts.hostname or "localhost", port), timeout=REACH_SECONDS).close()
+            except OSError as error:
+                at = f"{name}: nothing answers at {parts.hostname}:{port} ({error.strerror or error})."
+                raise CommandError(f"{at} Start that server, or unset {name} to use an embedded one.") from None
+
+
 def _start_postgres(stores: Stores, data_dir: Path) -> str:
     server = EmbeddedPostgres(data_dir / "postgres")
     with step("PostgreSQL") as told:
@@ -144,4 +161,3 @@ def _trouble(admin_url: str, error: psycopg.Error) -> str:
         f"{str(error).strip() or type(error).__name__}\n"
         "`mts dev` makes its roles itself: DATABASE_URL must be the URL of a superuser."
     )
-

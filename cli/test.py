@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
 def _processes(arguments: list[str]) -> list[str]:
     chosen = any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in arguments)
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return [] if chosen else ["-n", str(max(2, min(MOST_PROCESSES, available)))]
+    # A module keeps to one process: what it starts once (a database, a whole product) is then started once.
+    return [] if chosen else ["-n", str(max(2, min(MOST_PROCESSES, available))), "--dist", "loadscope"]
 
 
 def _environment() -> dict[str, str]:

@@ -116,13 +116,14 @@ def test_a_kill_leaves_nothing_running_and_the_next_start_repairs_itself(tmp_pat
 
 def test_given_servers_are_used_instead_of_embedded_ones(tmp_path: Path) -> None:
     with (
+        socket.create_server(("127.0.0.1", 0)) as mail,
         EmbeddedPostgres(tmp_path / "postgres", durable=False) as postgres,
         EmbeddedValkey(tmp_path / "valkey", durable=False) as valkey,
         Development(
             tmp_path / "data",
             DATABASE_URL=postgres.superuser_url("given"),
             REDIS_URL=valkey.url,
-            SMTP_URL="smtp://127.0.0.1:2525",
+            SMTP_URL=f"smtp://127.0.0.1:{mail.getsockname()[1]}",
             STRIPE_SECRET_KEY="sk_test_given",
             STRIPE_WEBHOOK_SECRET="whsec_given",
         ) as running,
@@ -137,6 +138,14 @@ def test_given_servers_are_used_instead_of_embedded_ones(tmp_path: Path) -> None
         assert running.is_healthy()
         answer = mts("psql", "auditor", "-Atc", "select current_user", env=running.environment)
         assert answer.stdout.strip() == "app_auditor"
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("REDIS_URL", "redis"), ("SMTP_URL", "smtp")])
+def test_a_given_server_that_is_away_is_a_sentence(tmp_path: Path, name: str, scheme: str) -> None:
+    answer = mts("dev", env=Development(tmp_path / "data", **{name: f"{scheme}://127.0.0.1:1"}).environment)
+    assert answer.returncode == 1
+    assert f"{name}: nothing answers at 127.0.0.1:1" in answer.stderr
+    assert f"unset {name}" in answer.stderr
 
 
 def test_a_database_that_does_not_answer_is_a_sentence(tmp_path: Path) -> None:
