@@ -19,13 +19,17 @@ KEPT = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The first answer to a key."""
+    """The first answer to a key; `record_id` is its request's, `was_recorded` whether that request is in the books."""
 
     status_code: int
     answer: bytes
+    record_id: UUID
+    was_recorded: bool
 
 
-async def find(tenant: Tenant, subject_id: UUID, key: str, request_hash: bytes, now: datetime) -> Stored | None:
+async def find(
+    tenant: Tenant, subject_id: UUID, key: str, request_hash: bytes, record_id: UUID, now: datetime
+) -> Stored | None:
     """Take the key for this transaction, or return what was answered to it in the last 24 hours.
 
     Waits for a twin in flight. Raises Conflict IDEMPOTENCY_KEY_IN_USE when the twin takes too long, Unprocessable
@@ -33,7 +37,7 @@ async def find(tenant: Tenant, subject_id: UUID, key: str, request_hash: bytes, 
     """
     names = {"organization_id": tenant.organization_id, "subject_id": subject_id, "key_hash": _hash(key)}
     try:
-        if await queries.claim(tenant.conn, **names, request_hash=request_hash, now=now):
+        if await queries.claim(tenant.conn, **names, request_hash=request_hash, record_id=record_id, now=now):
             return None
     except asyncpg.LockNotAvailableError as error:
         raise Conflict(
@@ -45,7 +49,7 @@ async def find(tenant: Tenant, subject_id: UUID, key: str, request_hash: bytes, 
     if row["request_hash"] != request_hash:
         raise Unprocessable("IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was used with another request")
     answer = _decrypt(tenant, key, row["answer"]) if row["is_encrypted"] else row["answer"]
-    return Stored(row["status_code"], answer)
+    return Stored(row["status_code"], answer, row["record_id"], row["was_recorded"])
 
 
 async def store(
@@ -53,6 +57,7 @@ async def store(
     subject_id: UUID,
     key: str,
     request_hash: bytes,
+    record_id: UUID,
     status: int,
     answer: bytes,
     now: datetime,
@@ -62,8 +67,8 @@ async def store(
     """Write the answer beside the effect; with `secret` encrypted under a key that only the Idempotency-Key gives."""
     await queries.store(
         tenant.conn, organization_id=tenant.organization_id, subject_id=subject_id, key_hash=_hash(key),
-        request_hash=request_hash, status_code=status, answer=_encrypt(tenant, key, answer) if secret else answer,
-        is_encrypted=secret, now=now,
+        request_hash=request_hash, record_id=record_id, status_code=status,
+        answer=_encrypt(tenant, key, answer) if secret else answer, is_encrypted=secret, now=now,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ async def once(endpoint: Endpoint, call: TenantCall, subject_id: UUID, raw: byte
     if key is None:
         return await endpoint.run(call, raw)
     fingerprint = _fingerprint(call.exchange, raw)
-    stored = await idempotency.find(call.tenant, subject_id, key, fingerprint, call.now())
+    stored = await idempotency.find(call.tenant, subject_id, key, fingerprint, call.exchange.record_id, call.now())
     if stored is not None:
         return _replay(endpoint, call, stored)
     reply = await endpoint.run(call, raw)
@@ -37,14 +37,14 @@ async def apart(endpoint: Endpoint, call: TenantCall, subject_id: UUID, raw: byt
     fingerprint = _fingerprint(call.exchange, raw)
     try:
         async with call.transaction() as tenant:
-            stored = await idempotency.find(tenant, subject_id, key, fingerprint, call.now())
+            stored = await idempotency.find(tenant, subject_id, key, fingerprint, call.exchange.record_id, call.now())
             if stored is None:
                 raise _NotAnsweredError  # rolls the claim back: nothing is held while the outside world is asked
             return _replay(endpoint, call, stored)
     except _NotAnsweredError:
         reply = await endpoint.run(call, raw)
     async with call.transaction() as tenant:
-        stored = await idempotency.find(tenant, subject_id, key, fingerprint, call.now())
+        stored = await idempotency.find(tenant, subject_id, key, fingerprint, call.exchange.record_id, call.now())
         if stored is not None:
             return _replay(endpoint, call, stored)
         await _keep(endpoint, call, subject_id, key, fingerprint, reply)
@@ -56,7 +56,11 @@ class _NotAnsweredError(Exception):
 
 
 def _replay(endpoint: Endpoint, call: TenantCall, stored: idempotency.Stored) -> Reply:
-    call.exchange.replayed = True
+    if stored.was_recorded:
+        call.exchange.replayed = True
+    else:
+        # The first answer never left, and was not charged: this one takes its place in the books.
+        call.exchange.record_id = stored.record_id
     call.add_header("Idempotent-Replayed", "true")
     return endpoint.replayed(stored.status_code, stored.answer)
 
@@ -65,7 +69,7 @@ async def _keep(
     endpoint: Endpoint, call: TenantCall, subject_id: UUID, key: str, fingerprint: bytes, reply: Reply
 ) -> None:
     await idempotency.store(
-        call.tenant, subject_id, key, fingerprint, reply.status, reply.body, call.now(),
+        call.tenant, subject_id, key, fingerprint, call.exchange.record_id, reply.status, reply.body, call.now(),
         secret=endpoint.declared.secret_answer,
     )  # fmt: skip
 

@@ -91,6 +91,7 @@ create table tenancy.idempotency_keys (
     subject_id      uuid not null,
     key_hash        bytea not null,
     request_hash    bytea not null,
+    record_id       uuid not null,
     status_code     integer not null,
     answer          bytea not null,
     is_encrypted    boolean not null default false,

@@ -53,6 +53,7 @@ comment on column tenancy.api_keys.replaced_by is 'The key that a rotation put i
 
 comment on table tenancy.idempotency_keys is 'The first answer to a request that named an Idempotency-Key, kept for a day beside its effect.';
 comment on column tenancy.idempotency_keys.organization_id is 'Whose request it was.';
+comment on column tenancy.idempotency_keys.record_id is 'The first request, under whose id its usage is recorded.';
 comment on column tenancy.idempotency_keys.subject_id is 'Seat or API key that asked: one caller never sees another''s stored answer.';
 comment on column tenancy.idempotency_keys.key_hash is 'SHA-256 of the Idempotency-Key.';
 comment on column tenancy.idempotency_keys.request_hash is 'SHA-256 of method, path and body: the same key with another request is refused.';
