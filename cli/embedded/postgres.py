@@ -1,22 +1,18 @@
 """An embedded PostgreSQL: initialised once, started in hundredths of a second, repaired after a kill."""
 
-import os
 import re
 import secrets
-import shutil
 import signal
-import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from cli.embedded.binaries import postgres_folder, postgres_major
+from cli.embedded.binaries import postgres_folder
+from cli.embedded.cluster import SUPERUSER, environment, initialise, repair
 from cli.embedded.process import Process, launch
 from cli.embedded.server import EmbeddedServer, ServerError
 from cli.embedded.unprivileged import Way, find_way
 
-SUPERUSER = "postgres"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # the limit of 107 characters for a socket's path cannot be met everywhere
@@ -27,6 +23,7 @@ SETTINGS = {
     "log_checkpoints": "off",
     "jit": "off",
 }
+NO_PROCESS = 2**31 - 1  # above every system's limit
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -54,69 +51,32 @@ class EmbeddedPostgres(EmbeddedServer):
         return self.data_dir / "cluster"
 
     def _prepare(self) -> None:
-        for leftover in self.data_dir.glob("cluster.new*"):
-            shutil.rmtree(leftover)
-        self._set_aside_incomplete()
         programs = postgres_folder()
+        repair(self.cluster)
         if self.cluster.exists():
-            self._forget_reused_pid()
+            self._disown_lock_file()
             self._way = find_way(self.cluster, programs)
         else:
-            self._way = self._initialise(programs)
+            self._way = initialise(self.cluster, self._password(), programs)
 
-    def _set_aside_incomplete(self) -> None:
-        """Move a folder that was never a whole cluster out of the way: there is nothing in it to start."""
-        needed = (self.cluster / "PG_VERSION", self.cluster / "global" / "pg_control")
-        if self.cluster.exists() and not all(path.exists() for path in needed):
-            self.cluster.rename(self.data_dir / f"cluster.broken-{time.time_ns()}")
+    def _disown_lock_file(self) -> None:
+        """Put the id of no process into a lock file left behind.
 
-    def _forget_reused_pid(self) -> None:
-        """Drop a lock file whose process id now belongs to another program: PostgreSQL would refuse to start."""
-        recorded = self._recorded()
-        if recorded and _exists(recorded[0]):
-            (self.cluster / "postmaster.pid").unlink()
-
-    def _initialise(self, programs: Path) -> Way:
-        """Make the cluster under another name and rename it when whole, so that a kill leaves nothing half done."""
-        fresh = self.data_dir / "cluster.new"
-        fresh.mkdir(0o700)
-        way = find_way(fresh, programs)
-        password = self.data_dir / "cluster.new-password"
-        password.mkdir(0o700)
-        secret = password / "password"
-        secret.write_text(self._password())
-        for path in (secret, password):
-            os.chown(path, way.uid, way.gid)
-        try:
-            self._initdb(fresh, secret, way)
-        finally:
-            shutil.rmtree(password)
-        fresh.rename(self.cluster)
-        return way
-
-    def _initdb(self, folder: Path, secret: Path, way: Way) -> None:
-        modern = postgres_major(way.programs) >= 17
-        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"] if modern else ["--locale=C"]
-        access = ["--auth=scram-sha-256", f"--username={SUPERUSER}", f"--pwfile={secret}"]
-        made = subprocess.run(
-            [way.programs / "initdb", "--no-sync", "--encoding=UTF8", *locale, *access, "-D", folder],
-            capture_output=True,
-            text=True,
-            env=_environment(),
-            cwd="/",
-            preexec_fn=way.enter,
-            check=False,
-        )
-        if made.returncode != 0:
-            told = made.stderr.strip() or made.stdout.strip()
-            raise ServerError(f"PostgreSQL could not make its data folder: {told}")
+        PostgreSQL refuses to start while the process named there exists, even when the id now belongs to another
+        program, or to a dead process that nobody waited for. What really protects the data stays: it looks whether a
+        server process is left in the shared memory that the rest of the file names.
+        """
+        path = self.cluster / "postmaster.pid"
+        if path.exists():
+            rest = path.read_text().partition("\n")[2]
+            path.write_text(f"{NO_PROCESS}\n{rest}")
 
     def _spawn(self, log: IO[bytes]) -> Process:
         settings = {**self._settings, "port": str(self.port)}
         options = [f"--{name}={value}" for name, value in settings.items()]
         way = self._way or find_way(self.cluster, postgres_folder())
         command: list[str | Path] = [way.programs / "postgres", "-D", self.cluster, *options]
-        return launch(command, signal.SIGINT, output=log, environment=_environment(), folder=Path("/"), enter=way.enter)
+        return launch(command, signal.SIGINT, output=log, environment=environment(), folder=Path("/"), enter=way.enter)
 
     def _recorded(self) -> tuple[int, int] | None:
         lines = self._postmaster_lines()
@@ -155,19 +115,3 @@ class EmbeddedPostgres(EmbeddedServer):
             path.touch(0o600)
             path.write_text(secrets.token_urlsafe(24))
         return path.read_text()
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _environment() -> dict[str, str]:
-    """The caller's environment without the variables that would steer PostgreSQL, in plain English."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
-    return {**kept, "LC_ALL": "C", "TZ": "UTC"}

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -80,3 +81,13 @@ def _by_ps(pid: int) -> tuple[str, str]:
     command = ["ps", "-o", "state=,comm=", "-p", str(pid)]
     state, _, path = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip().partition(" ")
     return Path(path.strip()).name, state[:1]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Poll `condition` until it holds; False when it does not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True

@@ -4,19 +4,18 @@ import os
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, ClassVar, Self
 
 from cli.embedded.locks import FileLock, exclusive
+from cli.embedded.log import ServerLog
 from cli.embedded.ports import is_free, remembered_port
-from cli.embedded.process import Process, running
+from cli.embedded.process import Process, running, wait_until
 from cli.errors import CommandError
 
 START_SECONDS = 120
 ADOPT_SECONDS = 20
-LOG_BYTES = 16 * 1024 * 1024
 
 
 class ServerError(CommandError):
@@ -42,6 +41,7 @@ class EmbeddedServer(ABC):
         self.port = port or 0
         self._process: Process | None = None
         self._owner = FileLock(self.data_dir / "owner.lock")
+        self._log = ServerLog(self.data_dir / "log")
 
     def start(self) -> None:
         """Start the server, or adopt the one that another process runs in this folder; returns when it answers.
@@ -138,43 +138,28 @@ class EmbeddedServer(ABC):
             if pid is None:
                 return
             os.kill(pid, number)
-            _wait_until(lambda: self._running_pid() is None, seconds)
+            wait_until(lambda: self._running_pid() is None, seconds)
 
     def _run(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:
             self._choose_port()
-            with self._open_log() as log:
-                begin = log.tell()
+            with self._log.open() as log:
                 self._process = self._spawn(log)
-            if _wait_until(lambda: not self.alive or self._answers(), deadline - time.monotonic()) and self.alive:
+            if wait_until(lambda: not self.alive or self._answers(), deadline - time.monotonic()) and self.alive:
                 self._fixed_port = self.port
                 return
-            reason = self._log_since(begin)
+            reason = self._log.last_start()
             if not self._worth_retrying(reason) or time.monotonic() > deadline:
                 told = self._explain(reason)
-                raise ServerError(f"{self.name} did not start: {told}\nIts log: {self.data_dir / 'log'}")
+                raise ServerError(f"{self.name} did not start: {told}\nIts log: {self._log.path}")
             time.sleep(0.1)
 
     def _choose_port(self) -> None:
         if self._fixed_port is None:
             self.port = remembered_port(self.data_dir / "port")
-        elif not _wait_until(lambda: is_free(self.port), 2):
+        elif not wait_until(lambda: is_free(self.port), 2):
             raise ServerError(f"{self.name}: port {self.port} is in use by another program.")
-
-    def _open_log(self) -> IO[bytes]:
-        path = self.data_dir / "log"
-        if path.exists() and path.stat().st_size > LOG_BYTES:
-            path.replace(path.with_suffix(".1"))
-        path.touch(0o600)
-        log = path.open("ab")
-        log.seek(0, os.SEEK_END)
-        return log
-
-    def _log_since(self, begin: int) -> str:
-        with (self.data_dir / "log").open("rb") as log:
-            log.seek(begin)
-            return log.read().decode(errors="replace")
 
     def _worth_retrying(self, reason: str) -> bool:
         """Whether a start that failed with these log lines may well succeed a moment later."""
@@ -197,16 +182,6 @@ class EmbeddedServer(ABC):
                 if process.poll() is not None:
                     break
                 process.send_signal(number)
-                _wait_until(lambda: process.poll() is not None, seconds)
+                wait_until(lambda: process.poll() is not None, seconds)
             process.wait()
         self._owner.release()
-
-
-def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Poll `condition` until it holds; False when it does not within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
