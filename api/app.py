@@ -1,24 +1,22 @@
 """The HTTP application: middleware in the order a request meets it, the routes of every subject, the lifespan."""
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
+from starlette.types import ASGIApp
 
 from api import (
     audit,
     auth,
     dashboard,
     docs,
-    errors,
     health,
     invitations,
     keys,
@@ -74,14 +72,20 @@ def create_app(settings: Settings | None = None, subjects: Iterable[Router] = SU
     settings = settings or Settings.from_env(os.environ)
     logs.configure(settings.log_level)
     routers = [*subjects, docs.router, openapi.router]
-    app = Starlette(
-        routes=_routes(routers),
-        middleware=_middleware(settings),
-        lifespan=_lifespan(settings, routers),
-        exception_handlers={HTTPException: _in_our_terms},
-    )
+    app = Application(routes=_routes(routers), middleware=_middleware(settings), lifespan=_lifespan(settings, routers))
     app.router.redirect_slashes = False
     return app
+
+
+class Application(Starlette):
+    """Starlette with our middleware alone: its two steps for errors are left out, since Recovery does what both do."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The steps around the router, the first one outermost."""
+        app: ASGIApp = self.router
+        for cls, args, kwargs in reversed(self.user_middleware):
+            app = cls(app, *args, **kwargs)
+        return app
 
 
 def _routes(routers: list[Router]) -> list[BaseRoute]:
@@ -99,13 +103,6 @@ def _middleware(settings: Settings) -> list[Middleware]:
         Middleware(Cors, origins=settings.cors_origins),
         Middleware(BodyLimit),
     ]
-
-
-async def _in_our_terms(request: Request, error: Exception) -> Response:
-    """What Starlette refuses by itself – no route, no file – goes on to the recovery step like everything else."""
-    if not isinstance(error, HTTPException):
-        raise error
-    raise errors.from_http(error.status_code, dict(error.headers or {}))
 
 
 async def _check_self(resources: Resources) -> None:
@@ -131,6 +128,8 @@ def _lifespan(settings: Settings, routers: list[Router]) -> Any:
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with open_resources(settings) as resources:
             await _check_self(resources)
+            gc.collect()
+            gc.freeze()  # what was imported stays: the collector need not walk through it under load
             yield {"resources": resources, "openapi": document}
 
     return lifespan

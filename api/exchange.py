@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from starlette.types import Message, Scope, Send
-from structlog.contextvars import bind_contextvars
 
 from api.address import client_address
 from api.reply import Header
+from jobs.logs import request_context
 
 if TYPE_CHECKING:
     from api.endpoint import Endpoint
@@ -72,7 +72,7 @@ class Exchange:
     def belongs_to(self, organization_id: UUID) -> None:
         """Name the organization in every log line from here on."""
         self.organization_id = organization_id
-        bind_contextvars(organization_id=str(organization_id))
+        request_context.set({"request_id": self.request_id, "organization_id": str(organization_id)})
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name (the last one when repeated)."""

@@ -79,7 +79,7 @@ Amount = Annotated[
     Decimal,
     AfterValidator(_two_decimals),
     PlainSerializer(lambda value: f"\x00{value:.2f}", return_type=str, when_used="json"),
-    WithJsonSchema({"type": "number", "multipleOf": 0.01, "examples": [10.00]}),
+    WithJsonSchema({"type": "number", "description": "With exactly two decimals", "examples": [10.00]}),
 ]
 """An amount in major units, written as a JSON number with exactly two decimals."""
 

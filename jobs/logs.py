@@ -6,6 +6,9 @@ import logging
 import re
 import sys
 import traceback
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -15,12 +18,16 @@ SECRET_FIELDS = re.compile(r"password|secret|token|authorization|cookie|api_key$
 _EMAIL = re.compile(r"([^\s@\"'<(=])[^\s@\"'<(=]*@([^\s@\"'>)]+)")
 _DETAIL = re.compile(r"^(DETAIL|HINT):.*$", re.MULTILINE)
 
+request_context: ContextVar[Mapping[str, str]] = ContextVar("request_context", default=MappingProxyType({}))
+"""What every log line of the present request carries; one variable, because it is set for every request."""
+
 
 def configure(level: str) -> None:
     """Set the logging of this process up, once; `level` is debug, info, warning or error."""
     number = logging.getLevelNamesMapping()[level.upper()]
     steps: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _with_request,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         _without_secrets,
@@ -53,6 +60,12 @@ def _adopt_libraries(steps: list[Processor], level: int) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def _with_request(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    for name, value in request_context.get().items():
+        event.setdefault(name, value)
+    return event
 
 
 def _without_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import errors
@@ -38,5 +39,7 @@ def refusal_of(error: Exception, exchange: Exchange) -> DomainError:
     """What the caller may know of an exception: a refusal as it is, a fault of ours – logged here – by its id alone."""
     if isinstance(error, DomainError):
         return error
+    if isinstance(error, HTTPException):
+        return errors.from_http(error.status_code, dict(error.headers or {}))
     log.error("http.fault", route=exchange.route, exc_info=error)
     return errors.internal()

@@ -3,10 +3,10 @@
 import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from api.exchange import Edge, Exchange
 from db.types import new_id
+from jobs.logs import request_context
 
 _PLAIN = re.compile(rb"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
@@ -29,6 +29,5 @@ class RequestId:
             exchange.request_id = given.decode("ascii")
         exchange.headers.append((b"x-request-id", exchange.request_id.encode("ascii")))
         scope["exchange"] = exchange
-        clear_contextvars()
-        bind_contextvars(request_id=exchange.request_id)
+        request_context.set({"request_id": exchange.request_id})
         await self.app(scope, receive, exchange.send)

@@ -68,6 +68,14 @@ def test_a_path_cannot_be_registered_twice() -> None:
         RouteTable(router.endpoints)
 
 
+def test_only_writers_of_an_organization_can_be_idempotent() -> None:
+    router = Router("/x", tag="X")
+    with pytest.raises(TypeError, match="Idempotency-Key"):
+        router.post("", access=PUBLIC, idempotent=True)
+    with pytest.raises(TypeError, match="Idempotency-Key"):
+        router.get("", access=ANY_USER, idempotent=True)
+
+
 def test_a_body_type_is_strict_about_unknown_fields() -> None:
     assert Body.model_config["extra"] == "forbid"
     assert Body.model_config["strict"] is True
