@@ -47,6 +47,12 @@ async def find(conn: Any, provider: str, event_id: str) -> Event | None:
     return Event(**row) if row else None
 
 
+async def disputes(conn: Any, event: Event) -> list[Event]:
+    """Every event about the dispute of the payment that `event` speaks of. For the worker's role."""
+    rows = queries.disputes(conn, provider=event.provider, reference=event.reference)
+    return [Event(**row) async for row in rows]
+
+
 async def finish(conn: Any, event: Event, outcome: str, organization_id: OrganizationId | None, now: datetime) -> None:
     """Write what came of an event, once."""
     await queries.finish(

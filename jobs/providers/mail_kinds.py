@@ -83,6 +83,18 @@ class PaymentSuccess:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentRefunded:
+    """To the billing contact when money that came too much is given back."""
+
+    organization: str
+    number: str
+    period: str
+    amount: Money
+    provider: str
+    invoice_url: Link
+
+
+@dataclass(frozen=True, slots=True)
 class Overdue:
     """To the billing contact 1, 7 and 14 days after the due date."""
 
@@ -180,6 +192,7 @@ Mail = (
     | Invitation
     | Invoice
     | PaymentSuccess
+    | PaymentRefunded
     | Overdue
     | KeyCreated
     | SecurityNotice
@@ -188,6 +201,6 @@ Mail = (
     | AccountExists
 )
 MailKind = Literal[
-    "welcome", "verification", "password_reset", "invitation", "invoice", "payment_success", "overdue",
-    "key_created", "security_notice", "usage_alert", "message", "account_exists",
+    "welcome", "verification", "password_reset", "invitation", "invoice", "payment_success", "payment_refunded",
+    "overdue", "key_created", "security_notice", "usage_alert", "message", "account_exists",
 ]  # fmt: skip

@@ -37,6 +37,7 @@ def _billing() -> list[kinds.Mail]:
         kinds.UsageAlert(name, "starter", period, 80, 8_000, 10_000, Money(1), f"{_SITE}/billing"),
         kinds.Invoice(name, number, period, 15_000, total, due, lines, pay),
         kinds.PaymentSuccess(name, number, period, total, _NOW, "Stripe", f"{pay}/receipt"),
+        kinds.PaymentRefunded(name, number, period, total, "Paystack", pay),
         kinds.Overdue(name, number, period, 7, total, due, pay),
     ]
 

@@ -295,6 +295,7 @@ create table billing.payment_events (
     constraint payment_events_provider_check check (provider in ('stripe', 'paystack')),
     constraint payment_events_handled_check check ((outcome is null) = (handled_at is null))
 );
+create index payment_events_reference_idx on billing.payment_events (provider, reference);
 create index payment_events_unhandled_idx on billing.payment_events (received_at) where handled_at is null;
 comment on table billing.payment_events is
     'The inbox: what a provider told us, whole and once, handled by a job. Global, because an event has no organization until it is matched.';

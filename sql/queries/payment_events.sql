@@ -18,3 +18,9 @@ where provider = :provider and event_id = :event_id and handled_at is null;
 -- name: resolve^
 -- Organization and attempt of a provider's reference; by payment_directory_pkey.
 select organization_id, payment_id from identity.resolve_payment(:provider, :reference);
+
+-- name: disputes
+-- Every event about the dispute of a payment; by payment_events_reference_idx.
+select provider, event_id, type, reference, is_live, payload, received_at, outcome
+from billing.payment_events
+where provider = :provider and reference = :reference and type = 'dispute';
