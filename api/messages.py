@@ -92,10 +92,10 @@ async def send(call: KeyCall, body: NewMessage) -> QueuedMessage:
     """Send an SMS or an e-mail: taken over with this answer, delivered by a worker."""
     recipient, parts = _checked(call, body)
     now = call.now()
-    message_id = await messages.create(
-        call.tenant, api_key_id=call.key.api_key_id, type=body.type, recipient=recipient, subject=body.subject,
-        body=body.message, metadata=body.metadata, segments=parts, is_test=call.key.is_test, now=now,
-    )  # fmt: skip
+    draft = messages.Draft(
+        call.key.api_key_id, body.type, recipient, body.message, body.subject, body.metadata, parts, call.key.is_test
+    )
+    message_id = await messages.create(call.tenant, draft, now)
     call.after_commit(_ring(call))
     return QueuedMessage(
         message_id=_public(message_id), to=recipient, type=body.type, status="queued", segments=parts,
@@ -117,7 +117,7 @@ async def listing(call: KeyCall, query: MessageQuery) -> MessagePage:
     """The organization's messages, newest first."""
     before = cursors.decode(query.cursor)[1] if query.cursor else messages.LAST
     found = await messages.page(
-        call.tenant, before=before, limit=query.limit + 1, status=query.status, type=query.type
+        call.tenant, before=before, limit=query.limit + 1, status=query.status, kind=query.type
     )  # fmt: skip
     page, has_more = found[: query.limit], len(found) > query.limit
     cursor = cursors.encode(page[-1].created_at, page[-1].id) if has_more else None

@@ -14,9 +14,9 @@ _BOOTSTRAP_LOCK = 7267000001
 
 
 def bootstrap(admin_url: str, database: str, passwords: Mapping[str, str]) -> None:
-    """Make every role of sql/grants/roles.sql, give the login roles in `passwords` their password, and make the database.
+    """Make every role of sql/grants/roles.sql, give those in `passwords` their password, and make the database.
 
-    Passwords travel as SCRAM verifiers, so the server's log never holds one. Two bootstraps at once wait for each other.
+    Passwords travel as SCRAM verifiers, so the server's log never holds one. Two at once wait for each other.
     """
     with psycopg.connect(admin_url, autocommit=True) as conn:
         conn.execute("select pg_advisory_lock(%s)", [_BOOTSTRAP_LOCK])

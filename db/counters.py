@@ -1,4 +1,4 @@
-"""Scripts in Redis: one round trip for all calls of one event-loop tick, short time-outs, no retries, a circuit breaker."""
+"""Scripts in Redis: one round trip for all calls of a tick, short time-outs, no retries, a circuit breaker."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ class CountersAway(Exception):
 
 
 class Counters:
-    """The connection to Redis. `on_connect` is called whenever a new connection is made: the server may have lost state."""
+    """The connection to Redis. `on_connect` is called for every new connection: the server may have lost state."""
 
     def __init__(self, url: str, on_connect: Callable[[], None] = lambda: None) -> None:
         self.redis = redis.asyncio.Redis.from_url(

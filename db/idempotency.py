@@ -1,4 +1,4 @@
-"""Idempotency keys: the first answer, stored in the transaction of its effect, secrets readable only with the key itself."""
+"""Idempotency keys: the first answer, stored in its effect's transaction, secrets readable only with the key."""
 
 import os
 from dataclasses import dataclass
@@ -27,17 +27,31 @@ class Stored:
     was_recorded: bool
 
 
-async def find(
-    tenant: Tenant, subject_id: UUID, key: str, request_hash: bytes, record_id: UUID, now: datetime
-) -> Stored | None:
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A request that names a key: who asks, the key, what was asked, and the id its usage is recorded under."""
+
+    subject_id: UUID
+    key: str
+    request_hash: bytes
+    record_id: UUID
+
+
+async def find(tenant: Tenant, claim: Claim, now: datetime) -> Stored | None:
     """Take the key for this transaction, or return what was answered to it in the last 24 hours.
 
     Waits for a twin in flight. Raises Conflict IDEMPOTENCY_KEY_IN_USE when the twin takes too long, Unprocessable
     IDEMPOTENCY_KEY_REUSED when the key came with another request.
     """
-    names = {"organization_id": tenant.organization_id, "subject_id": subject_id, "key_hash": _hash(key)}
+    names = {
+        "organization_id": tenant.organization_id,
+        "subject_id": claim.subject_id,
+        "key_hash": _hash(claim.key),
+    }
     try:
-        if await queries.claim(tenant.conn, **names, request_hash=request_hash, record_id=record_id, now=now):
+        if await queries.claim(
+            tenant.conn, **names, request_hash=claim.request_hash, record_id=claim.record_id, now=now
+        ):
             return None
     except asyncpg.LockNotAvailableError as error:
         raise Conflict(
@@ -46,29 +60,18 @@ async def find(
     row = await queries.get(tenant.conn, **names)
     if row["created_at"] <= now - KEPT:
         return None
-    if row["request_hash"] != request_hash:
+    if row["request_hash"] != claim.request_hash:
         raise Unprocessable("IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was used with another request")
-    answer = _decrypt(tenant, key, row["answer"]) if row["is_encrypted"] else row["answer"]
+    answer = _decrypt(tenant, claim.key, row["answer"]) if row["is_encrypted"] else row["answer"]
     return Stored(row["status_code"], answer, row["record_id"], row["was_recorded"])
 
 
-async def store(
-    tenant: Tenant,
-    subject_id: UUID,
-    key: str,
-    request_hash: bytes,
-    record_id: UUID,
-    status: int,
-    answer: bytes,
-    now: datetime,
-    *,
-    secret: bool,
-) -> None:
+async def store(tenant: Tenant, claim: Claim, status: int, answer: bytes, now: datetime, *, secret: bool) -> None:
     """Write the answer beside the effect; with `secret` encrypted under a key that only the Idempotency-Key gives."""
     await queries.store(
-        tenant.conn, organization_id=tenant.organization_id, subject_id=subject_id, key_hash=_hash(key),
-        request_hash=request_hash, record_id=record_id, status_code=status,
-        answer=_encrypt(tenant, key, answer) if secret else answer, is_encrypted=secret, now=now,
+        tenant.conn, organization_id=tenant.organization_id, subject_id=claim.subject_id, key_hash=_hash(claim.key),
+        request_hash=claim.request_hash, record_id=claim.record_id, status_code=status,
+        answer=_encrypt(tenant, claim.key, answer) if secret else answer, is_encrypted=secret, now=now,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ UNKNOWN_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ResolvedKey:
-    """What a key stands for: whose it is, what it may do, and the limits of its organization's plan; `unit_price` in major units."""
+    """What a key stands for: whose it is, what it may do, its plan's limits; `unit_price` in major units."""
 
     organization_id: OrganizationId
     api_key_id: ApiKeyId
@@ -74,7 +74,7 @@ class KeyCache:
         return until is not None and monotonic < until
 
     def put_unknown(self, digest: bytes, monotonic: float) -> None:
-        """Remember for a few seconds that a digest leads nowhere; random keys push each other out, not the known ones."""
+        """Remember for a few seconds that a digest leads nowhere; random keys push out each other alone."""
         self._unknown[digest] = monotonic + UNKNOWN_SECONDS
         self._unknown.move_to_end(digest)
         if len(self._unknown) > UNKNOWN_CAPACITY:

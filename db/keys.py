@@ -135,7 +135,7 @@ async def revoke(tenant: Tenant, key_id: ApiKeyId, now: datetime) -> None:
 
 
 async def rotate(tenant: Tenant, key_id: ApiKeyId, by: UserId, now: datetime, grace: timedelta) -> NewKey:
-    """Replace a key by a new one of the same name, scopes and expiry; the old one lives through the grace, no longer."""
+    """Replace a key by a new one of the same name, scopes and expiry; the old one lives through the grace."""
     old = await get_for_update(tenant, key_id)
     new = await _write(tenant, old["name"], by, now, old["mode"], old["scopes"], old["expires_at"])
     if grace:
@@ -160,5 +160,6 @@ def _listed(row: Any) -> ApiKey:
     masked = f"sk_{row['mode']}_{row['first4']}…{row['last4']}"
     return ApiKey(
         row["id"], row["name"], masked, row["mode"], tuple(row["scopes"]), row["is_active"], row["created_by"],
-        row["created_at"], row["expires_at"], row["last_used_at"], row.get("creator_email"), bool(row.get("is_orphaned")),
+        row["created_at"], row["expires_at"], row["last_used_at"], row.get("creator_email"),
+        bool(row.get("is_orphaned")),
     )  # fmt: skip

@@ -38,7 +38,7 @@ class LastUse:
         await self.flush()
 
     async def flush(self) -> None:
-        """Write what is noted, one organization after the other; what cannot be written is noted again by the next use."""
+        """Write what is noted, organization by organization; what cannot be written is noted again by the next use."""
         seen, self._seen = self._seen, {}
         for organization_id, used in seen.items():
             try:

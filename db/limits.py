@@ -73,7 +73,7 @@ class Limits:
             return await self._admit_without_redis(digest)
 
     async def bump(self, organization_id: OrganizationId, *, recount: bool = False) -> None:
-        """Make every process read the organization's keys, plan and status anew; called after the commit, before the answer.
+        """Make every process read the organization's keys, plan and status anew: after the commit, before the answer.
 
         With `recount` its quota is counted from Postgres again. With Redis away nothing is remembered by anybody.
         """
@@ -85,7 +85,7 @@ class Limits:
             self._cache.clear()
 
     async def hit(self, bucket: str, subject: str, limit: int, window_seconds: int) -> None:
-        """Count one call of `subject` in a bucket such as `login`; raises TooMany RATE_LIMIT_EXCEEDED over `limit` in the window."""
+        """Count one call of `subject` in a bucket such as `login`; raises TooMany over `limit` in the window."""
         try:
             key = f"limit:{{{bucket}:{subject}}}"
             wait = int(await self.counters.run("hit", [key], [str(limit), str(window_seconds)]))
@@ -173,7 +173,7 @@ class Limits:
         await self.counters.set_if_absent(quota_key, str(used), 40 * 86_400)
 
     async def _admit_without_redis(self, digest: bytes) -> Admission:
-        """Nobody trusts what is remembered: the key and the quota come from Postgres, the rate from this process's share."""
+        """Nobody trusts what is remembered: key and quota come from Postgres, the rate from this process's share."""
         found = await keys.find(self._database, digest)
         key = await keys.resolve(self._database, found, self._clock.now()) if found else None
         if key is None:

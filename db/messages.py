@@ -1,7 +1,7 @@
 """Customers' messages: the row is the queue, its status moves forward alone."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -15,6 +15,20 @@ queries = load("messages")
 Type = Literal["sms", "email"]
 Status = Literal["queued", "sent", "delivered", "failed"]
 LAST = UUID(int=(1 << 128) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A checked message that a key asks to send; `recipient` in its canonical form."""
+
+    api_key_id: ApiKeyId
+    type: Type
+    recipient: str
+    body: str
+    subject: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    segments: int = 1
+    is_test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +75,13 @@ class Outcome:
     next_attempt_at: datetime | None = None
 
 
-async def create(
-    tenant: Tenant,
-    *,
-    api_key_id: ApiKeyId,
-    type: Type,
-    recipient: str,
-    subject: str | None,
-    body: str,
-    metadata: dict[str, Any],
-    segments: int,
-    is_test: bool,
-    now: datetime,
-) -> MessageId:
+async def create(tenant: Tenant, draft: Draft, now: datetime) -> MessageId:
     """Queue a message and announce it to the workers, both with the caller's transaction."""
     message_id = MessageId(new_id())
     await queries.create(
-        tenant.conn, organization_id=tenant.organization_id, id=message_id, api_key_id=api_key_id, type=type,
-        recipient=recipient, subject=subject, body=body, metadata=metadata, segments=segments, is_test=is_test, now=now,
+        tenant.conn, organization_id=tenant.organization_id, id=message_id, api_key_id=draft.api_key_id,
+        type=draft.type, recipient=draft.recipient, subject=draft.subject, body=draft.body, metadata=draft.metadata,
+        segments=draft.segments, is_test=draft.is_test, now=now,
     )  # fmt: skip
     return message_id
 
@@ -90,12 +93,12 @@ async def get(tenant: Tenant, message_id: MessageId) -> Message | None:
 
 
 async def page(
-    tenant: Tenant, *, before: UUID = LAST, limit: int, status: Status | None = None, type: Type | None = None
+    tenant: Tenant, *, before: UUID = LAST, limit: int, status: Status | None = None, kind: Type | None = None
 ) -> list[Message]:
     """Up to `limit` messages older than `before`, newest first."""
     inner = {"queued": "queued,sending", "sent": "sent,unknown"}.get(status or "", status)
     rows = queries.page(
-        tenant.conn, organization_id=tenant.organization_id, before=before, limit=limit, status=inner, type=type
+        tenant.conn, organization_id=tenant.organization_id, before=before, limit=limit, status=inner, type=kind
     )
     return [_message(row) async for row in rows]
 

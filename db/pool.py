@@ -71,7 +71,7 @@ class Database:
         request_id: str | None = None,
         address: str | None = None,
     ) -> AsyncIterator[Tenant]:
-        """The only way to a tenant's rows: one transaction with the organization, the actor and the request in its context.
+        """The only way to a tenant's rows: one transaction with organization, actor and request in its context.
 
         Commits at the end, rolls back on any exception. Raises Unavailable when Postgres is away, RuntimeError when a
         tenant transaction is open in this task already.
@@ -91,7 +91,7 @@ class Database:
 
     @asynccontextmanager
     async def resolver(self, *, read_only: bool = False) -> AsyncIterator[Any]:
-        """A transaction without an organization: resolver functions and reference tables answer, tenant tables raise ORG01."""
+        """A transaction without an organization: resolver functions answer, tenant tables raise ORG01."""
         async with self._transaction("begin read only" if read_only else "begin") as conn:
             yield conn
 

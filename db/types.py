@@ -24,7 +24,7 @@ Plan = Literal["free", "starter", "pro"]
 
 
 def new_id() -> UUID:
-    """A UUID of version 7 (RFC 9562): 48 bits of Unix milliseconds, the rest random, so that keys grow at the end of an index."""
+    """A UUID of version 7 (RFC 9562): Unix milliseconds, then random bits, so that keys grow at an index's end."""
     random = int.from_bytes(os.urandom(10), "big")
     milliseconds = time.time_ns() // 1_000_000
     return UUID(int=milliseconds << 80 | 7 << 76 | (random >> 68) << 64 | 2 << 62 | random & ((1 << 62) - 1))

@@ -31,7 +31,7 @@ class UsageRecord:
 
 
 class UsageRecorder:
-    """Commits records in groups: while one group is under way the others gather for the next; no timer, no size to tune."""
+    """Commits records in groups: while one is under way the others gather for the next; no timer, no size."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -67,7 +67,7 @@ class UsageRecorder:
         try:
             async with self._database.statement() as conn:
                 await queries.record(conn, **_columns(group))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, every waiter of the group must hear of it
             return error if isinstance(error, Unavailable) else _failed(error)
         return None
 

@@ -30,7 +30,7 @@ class GiveUp(Exception):
 
 
 class Backoff(BaseRetryStrategy):
-    """Tries again after 2, 4, 8 … seconds, at most ten minutes, each spread by half so that failures do not march in step."""
+    """Tries again after 2, 4, 8 … seconds, at most ten minutes, spread by half so that failures do not keep step."""
 
     def __init__(self, attempts: int = 20, cap_seconds: int = 600) -> None:
         self.attempts = attempts
@@ -143,7 +143,7 @@ def _register(declared_job: Job[P]) -> Job[P]:
 
 
 def _runner(declared_job: Job[Any]) -> Callable[..., Awaitable[None]]:
-    """What Procrastinate calls: arguments become their declared types again, and every log line says which job it is."""
+    """What Procrastinate calls: arguments become their declared types again, and log lines say which job it is."""
     function = inspect.unwrap(declared_job.run)
     hints = get_type_hints(function)
     adapters = {name: TypeAdapter(hints[name]) for name in list(inspect.signature(function).parameters)[1:]}

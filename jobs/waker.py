@@ -14,7 +14,7 @@ DRAIN = "messages.drain"
 
 
 class Waker:
-    """Defers one drain job for all that was committed meanwhile. A lost ring loses nothing: the sweep finds the rows."""
+    """Defers one drain job for all that was committed meanwhile. A lost ring loses nothing: the sweep comes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -16,12 +16,12 @@ async def once(endpoint: Endpoint, call: TenantCall, subject_id: UUID, raw: byte
     key = _key(call.exchange) if endpoint.declared.idempotent else None
     if key is None:
         return await endpoint.run(call, raw)
-    fingerprint = _fingerprint(call.exchange, raw)
-    stored = await idempotency.find(call.tenant, subject_id, key, fingerprint, call.exchange.record_id, call.now())
+    claim = _claim(call.exchange, subject_id, key, raw)
+    stored = await idempotency.find(call.tenant, claim, call.now())
     if stored is not None:
         return _replay(endpoint, call, stored)
     reply = await endpoint.run(call, raw)
-    await _keep(endpoint, call, subject_id, key, fingerprint, reply)
+    await _keep(endpoint, call, claim, reply)
     return reply
 
 
@@ -34,20 +34,20 @@ async def apart(endpoint: Endpoint, call: TenantCall, subject_id: UUID, raw: byt
     key = _key(call.exchange) if endpoint.declared.idempotent else None
     if key is None:
         return await endpoint.run(call, raw)
-    fingerprint = _fingerprint(call.exchange, raw)
+    claim = _claim(call.exchange, subject_id, key, raw)
     try:
         async with call.transaction() as tenant:
-            stored = await idempotency.find(tenant, subject_id, key, fingerprint, call.exchange.record_id, call.now())
+            stored = await idempotency.find(tenant, claim, call.now())
             if stored is None:
                 raise _NotAnsweredError  # rolls the claim back: nothing is held while the outside world is asked
             return _replay(endpoint, call, stored)
     except _NotAnsweredError:
         reply = await endpoint.run(call, raw)
     async with call.transaction() as tenant:
-        stored = await idempotency.find(tenant, subject_id, key, fingerprint, call.exchange.record_id, call.now())
+        stored = await idempotency.find(tenant, claim, call.now())
         if stored is not None:
             return _replay(endpoint, call, stored)
-        await _keep(endpoint, call, subject_id, key, fingerprint, reply)
+        await _keep(endpoint, call, claim, reply)
     return reply
 
 
@@ -65,13 +65,13 @@ def _replay(endpoint: Endpoint, call: TenantCall, stored: idempotency.Stored) ->
     return endpoint.replayed(stored.status_code, stored.answer)
 
 
-async def _keep(
-    endpoint: Endpoint, call: TenantCall, subject_id: UUID, key: str, fingerprint: bytes, reply: Reply
-) -> None:
-    await idempotency.store(
-        call.tenant, subject_id, key, fingerprint, call.exchange.record_id, reply.status, reply.body, call.now(),
-        secret=endpoint.declared.secret_answer,
-    )  # fmt: skip
+async def _keep(endpoint: Endpoint, call: TenantCall, claim: idempotency.Claim, reply: Reply) -> None:
+    secret = endpoint.declared.secret_answer
+    await idempotency.store(call.tenant, claim, reply.status, reply.body, call.now(), secret=secret)
+
+
+def _claim(exchange: Exchange, subject_id: UUID, key: str, raw: bytes) -> idempotency.Claim:
+    return idempotency.Claim(subject_id, key, _fingerprint(exchange, raw), exchange.record_id)
 
 
 def _fingerprint(exchange: Exchange, raw: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A whole installation, loaded by a client, loses nothing it has answered when the worker, Redis or Postgres is killed."""
+"""A whole installation, loaded by a client, loses nothing it has answered when one of its parts is killed."""
 
 import os
 import signal

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import httpx
@@ -10,7 +10,7 @@ import pytest
 
 from db import messages, queue
 from db.pool import Database
-from db.types import SYSTEM, MessageId
+from db.types import SYSTEM, ApiKeyId, MessageId
 from jobs import messages as deliveries
 from jobs.providers.sandbox.mail import MailFault
 from jobs.resources import Resources
@@ -21,13 +21,17 @@ pytestmark = pytest.mark.timeout(60)
 
 
 async def _send(
-    api: Database, founded: Founded, to: str, *, key_id: UUID, body: str = "Hello", kind: str = "email"
+    api: Database,
+    founded: Founded,
+    to: str,
+    *,
+    key_id: UUID,
+    body: str = "Hello",
+    kind: Literal["sms", "email"] = "email",
 ) -> MessageId:
     async with api.tenant(founded.organization_id, SYSTEM) as tenant:
-        return await messages.create(
-            tenant, api_key_id=key_id, type=kind, recipient=to, subject="Greetings", body=body, metadata={}, segments=1,  # type: ignore[arg-type]
-            is_test=False, now=datetime.now(UTC),
-        )  # fmt: skip
+        draft = messages.Draft(ApiKeyId(key_id), kind, to, body, "Greetings")
+        return await messages.create(tenant, draft, datetime.now(UTC))
 
 
 async def _found(api: Database) -> tuple[Founded, UUID]:
@@ -64,7 +68,8 @@ async def test_an_sms_goes_through_its_provider(api: Database, resources: Resour
     message_id = await _send(api, founded, "+14155550123", key_id=key_id, kind="sms")
     await deliveries.drain.run(resources)
     row = await _row(api, founded, message_id)
-    assert row["status"] == "sent" and row["provider"] == "twilio" and row["provider_id"]
+    assert (row["status"], row["provider"]) == ("sent", "twilio")
+    assert row["provider_id"]
 
 
 async def test_a_refused_number_fails_and_is_suppressed(api: Database, resources: Resources) -> None:
@@ -85,7 +90,8 @@ async def test_a_mailbox_that_does_not_exist_is_suppressed(
     message_id = await _send(api, founded, "nobody@example.com", key_id=key_id)
     await deliveries.drain.run(resources)
     row = await _row(api, founded, message_id)
-    assert row["status"] == "failed" and "550" in row["error"]
+    assert row["status"] == "failed"
+    assert "550" in row["error"]
     async with api.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
         assert await messages.is_suppressed(tenant, "email", "nobody@example.com")
 
@@ -96,7 +102,8 @@ async def test_a_busy_server_is_tried_again_later(api: Database, resources: Reso
     message_id = await _send(api, founded, "later@example.com", key_id=key_id)
     await deliveries.drain.run(resources)
     row = await _row(api, founded, message_id)
-    assert row["status"] == "queued" and row["next_attempt_at"] > datetime.now(UTC)
+    assert row["status"] == "queued"
+    assert row["next_attempt_at"] > datetime.now(UTC)
     await _make_due(api, founded, message_id)
     await deliveries.drain.run(resources)
     assert (await _row(api, founded, message_id))["status"] == "sent"
@@ -137,22 +144,19 @@ async def test_a_killed_workers_sms_is_asked_about_and_not_sent_twice(
     await _claim_and_die(resources, founded, after_sending=True)
     await deliveries.drain.run(resources)
     row = await _row(api, founded, message_id)
-    assert row["status"] in ("sent", "delivered") and row["provider_id"]
-    page = httpx.get(
-        f"{outside.sandbox_url}/twilio/2010-04-01/Accounts/AC{'0' * 32}/Messages.json", auth=("AC" + "0" * 32, "token")
-    )
+    assert row["status"] in ("sent", "delivered")
+    assert row["provider_id"]
+    account = "AC" + "0" * 32
+    async with httpx.AsyncClient(base_url=outside.sandbox_url, auth=(account, "token")) as client:
+        page = await client.get(f"/twilio/2010-04-01/Accounts/{account}/Messages.json")
     assert [sent["body"] for sent in page.json()["messages"]].count(f"once {founded.user_id}") == 1
 
 
 async def test_what_is_rolled_back_leaves_no_message_and_no_announcement(api: Database, resources: Resources) -> None:
     founded, key_id = await _found(api)
+    draft = messages.Draft(ApiKeyId(key_id), "email", "x@example.com", "x")
     with pytest.raises(ZeroDivisionError):
-        async with api.tenant(founded.organization_id, SYSTEM) as tenant:
-            await messages.create(
-                tenant, api_key_id=key_id, type="email", recipient="x@example.com", subject=None, body="x", metadata={},  # type: ignore[arg-type]
-                segments=1, is_test=False, now=datetime.now(UTC),
-            )  # fmt: skip
-            raise ZeroDivisionError
+        await _send_and_fail(api, founded, draft)
     waiting = [organization async for organization in messages.waiting_organizations(resources.database)]
     assert founded.organization_id not in waiting
 
@@ -177,6 +181,12 @@ async def test_announcements_are_withdrawn_only_when_nothing_waits(api: Database
     await _send(api, founded, "last@example.com", key_id=key_id)
     waiting = [organization async for organization in messages.waiting_organizations(resources.database)]
     assert founded.organization_id in waiting
+
+
+async def _send_and_fail(api: Database, founded: Founded, draft: messages.Draft) -> None:
+    async with api.tenant(founded.organization_id, SYSTEM) as tenant:
+        await messages.create(tenant, draft, datetime.now(UTC))
+        raise ZeroDivisionError
 
 
 async def _make_due(api: Database, founded: Founded, message_id: UUID) -> None:

@@ -22,11 +22,10 @@ async def _answer(
 ) -> tuple[idempotency.Stored | None, UUID]:
     record_id = new_id()
     async with database.tenant(founded.organization_id, SYSTEM) as tenant:
-        stored = await idempotency.find(tenant, founded.user_id, key, request, record_id, now)
+        claim = idempotency.Claim(founded.user_id, key, request, record_id)
+        stored = await idempotency.find(tenant, claim, now)
         if stored is None:
-            await idempotency.store(
-                tenant, founded.user_id, key, request, record_id, 200, b'{"first":true}', now, secret=secret
-            )
+            await idempotency.store(tenant, claim, 200, b'{"first":true}', now, secret=secret)
     return stored, record_id
 
 
@@ -34,7 +33,8 @@ async def test_a_repeat_gets_the_first_answer_and_another_body_is_refused(databa
     founded = await found(database)
     assert (await _answer(database, founded, "k"))[0] is None
     again, _ = await _answer(database, founded, "k")
-    assert again is not None and again.answer == b'{"first":true}'
+    assert again is not None
+    assert again.answer == b'{"first":true}'
     with pytest.raises(Unprocessable):
         await _answer(database, founded, "k", request=OTHER)
 
@@ -50,13 +50,15 @@ async def test_a_first_answer_that_was_not_charged_is_found_so(database: Databas
     key = await new_key(database, founded)
     _, first_id = await _answer(database, founded, "lost")
     repeat, _ = await _answer(database, founded, "lost")
-    assert repeat is not None and repeat.record_id == first_id and not repeat.was_recorded
+    assert repeat is not None
+    assert (repeat.record_id, repeat.was_recorded) == (first_id, False)
     record = UsageRecord(
         repeat.record_id, founded.organization_id, key.key.id, "free", "/x", "POST", 200, 1, True, datetime.now(UTC)
     )
     await UsageRecorder(database).record(record)
     repeat, _ = await _answer(database, founded, "lost")
-    assert repeat is not None and repeat.was_recorded
+    assert repeat is not None
+    assert repeat.was_recorded
 
 
 async def test_a_stored_secret_is_unreadable_without_the_key(database: Database) -> None:
@@ -68,7 +70,8 @@ async def test_a_stored_secret_is_unreadable_without_the_key(database: Database)
         )
     assert b"first" not in kept
     again, _ = await _answer(database, founded, "secret-key", secret=True)
-    assert again is not None and again.answer == b'{"first":true}'
+    assert again is not None
+    assert again.answer == b'{"first":true}'
 
 
 async def test_a_key_is_free_again_after_a_day(database: Database) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import pytest
 
@@ -10,15 +9,15 @@ from db import keys, usage
 from db.errors import TooMany, Unauthorized
 from db.limits import Limits
 from db.pool import Database
-from db.types import SYSTEM, new_id, system_clock
+from db.types import SYSTEM, ApiKeyId, OrganizationId, new_id, system_clock
 from db.usage import UsageRecord, UsageRecorder
 from tests.founding import found, new_key
 
 
-async def _revoke(database: Database, organization_id: UUID, key_id: UUID, limits: Limits) -> None:
-    async with database.tenant(organization_id, SYSTEM) as tenant:  # type: ignore[arg-type]
-        await keys.revoke(tenant, key_id, datetime.now(UTC))  # type: ignore[arg-type]
-    await limits.bump(organization_id)  # type: ignore[arg-type]
+async def _revoke(database: Database, organization_id: OrganizationId, key_id: ApiKeyId, limits: Limits) -> None:
+    async with database.tenant(organization_id, SYSTEM) as tenant:
+        await keys.revoke(tenant, key_id, datetime.now(UTC))
+    await limits.bump(organization_id)
 
 
 async def test_a_key_is_resolved_to_its_organization_with_its_limits(database: Database, limits: Limits) -> None:
@@ -85,8 +84,9 @@ async def test_the_minute_is_exact_over_processes(database: Database, limits: Li
     allowed = [answer for answer in answers if answer.refusal is None]
     assert len(allowed) == 60
     refused = next(answer.refusal for answer in answers if answer.refusal is not None)
-    assert isinstance(refused, TooMany) and refused.code == "RATE_LIMIT_EXCEEDED"
-    assert refused.details["limit"] == 60 and refused.retry_after >= 1
+    assert isinstance(refused, TooMany)
+    assert (refused.code, refused.details["limit"]) == ("RATE_LIMIT_EXCEEDED", 60)
+    assert refused.retry_after >= 1
 
 
 async def test_the_free_months_quota_is_exact_and_survives_the_loss_of_redis(
@@ -124,7 +124,7 @@ async def test_records_are_written_once_and_for_their_own_organization_only(data
     assert await usage.count_month(database, other.organization_id, month) == 0
 
 
-def _record(organization_id: UUID, key_id: UUID) -> UsageRecord:
+def _record(organization_id: OrganizationId, key_id: ApiKeyId) -> UsageRecord:
     return UsageRecord(
         new_id(),
         organization_id,
@@ -135,7 +135,7 @@ def _record(organization_id: UUID, key_id: UUID) -> UsageRecord:
         200,
         1000,
         True,
-        datetime.now(UTC),  # type: ignore[arg-type]
+        datetime.now(UTC),
     )
 
 
@@ -148,4 +148,6 @@ async def test_the_last_use_of_a_key_is_written_in_a_batch(database: Database, r
     async with database.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
         listed, _ = await keys.page(tenant, 1, 10)
     used = listed[0].last_used_at
-    assert used is not None and used.second == 0 and datetime.now(UTC) - used < timedelta(minutes=2)
+    assert used is not None
+    assert used.second == 0
+    assert datetime.now(UTC) - used < timedelta(minutes=2)
