@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from api import (
     audit,
     auth,
+    billing,
     dashboard,
     docs,
     health,
@@ -26,6 +27,7 @@ from api import (
     pages,
     sessions,
     team,
+    webhooks,
 )
 from api.address import networks
 from api.exchange import Edge
@@ -56,6 +58,8 @@ SUBJECTS: tuple[Router, ...] = (
     dashboard.router,
     messages.router,
     messages.callbacks,
+    billing.router,
+    webhooks.router,
     audit.router,
     health.router,
     health.probes,

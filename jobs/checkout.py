@@ -134,8 +134,9 @@ def _request(resources: Resources, standing: Standing) -> CheckoutRequest:
         invoice_number=cycle.number_text,
         amount=attempt.amount,
         customer_email=attempt.customer_email,
-        success_url=link(resources, f"/billing/success?invoice={cycle.id}"),
-        cancel_url=link(resources, f"/billing/cancel?invoice={cycle.id}"),
+        # The page shows how the payment stands; coming back marks nothing as paid.
+        success_url=link(resources, f"/invoices/{cycle.id}?payment=done"),
+        cancel_url=link(resources, f"/invoices/{cycle.id}?payment=cancelled"),
         expires_at=attempt.expires_at,
     )
 

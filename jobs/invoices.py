@@ -179,7 +179,7 @@ async def refund(resources: Resources, tenant: Tenant, subject_id: UUID, recipie
 
 def invoice_url(resources: Resources, cycle_id: CycleId) -> str:
     """The page of an invoice."""
-    return link(resources, f"/billing/invoices/{cycle_id}")
+    return link(resources, f"/invoices/{cycle_id}")
 
 
 def _in_words(line: Line, currency: str) -> str:

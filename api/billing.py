@@ -1,0 +1,160 @@
+"""Billing over HTTP: what was used and what it costs, the plan, the invoices, and the way to pay them."""
+
+import asyncio
+from base64 import b64encode
+from datetime import UTC, date, timedelta
+from hashlib import sha256
+from uuid import UUID
+
+from pydantic import Field
+from starlette.responses import HTMLResponse, Response
+
+from api.billing_answers import (
+    ChangedPlan,
+    Checkout,
+    History,
+    InvoiceDetails,
+    PlanAnswer,
+    PreviewAnswer,
+    history,
+    preview_answer,
+)
+from api.fields import Body, PageQuery, Pagination, Query, amount
+from api.http import Permission, Router, UserCall
+from api.usage_answers import EndpointUse, KeyUse, UsageAnswer, UsageDay, summary
+from db import invoices, payments, plans, spending
+from db.errors import Invalid
+from db.invoices import Cycle
+from db.payments import Attempt, ProviderName
+from db.types import CycleId, Plan
+from jobs import checkout, invoice_pdf
+from jobs.invoices import STYLE, html
+
+router = Router("/billing", tag="Billing")
+
+LONGEST_RANGE = timedelta(days=366)
+STYLE_HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
+DOCUMENT_HEADERS = {
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; frame-ancestors 'none'"
+}
+
+
+class UsageQuery(Query):
+    """Which UTC days, both included: the current month by default."""
+
+    start_date: date | None = Field(None, description="First day, YYYY-MM-DD")
+    end_date: date | None = Field(None, description="Last day, at most a year after the first")
+
+
+class PlanChange(Body):
+    """The plan to be on."""
+
+    plan: Plan = Field(
+        description="A higher plan acts at once, a lower one with the next month; the present one keeps it"
+    )
+
+
+class PaymentStart(Body):
+    """What to pay, and with whom."""
+
+    billing_cycle_id: UUID = Field(description="The invoice")
+    provider: ProviderName
+
+
+@router.get("/usage", access=Permission.VIEW_BILLING)
+async def usage(call: UserCall, query: UsageQuery) -> UsageAnswer:
+    """Usage and its cost, by endpoint, key and day; every cost is exact and sums to the total."""
+    first, last = _days(query, call.now().astimezone(UTC).date())
+    found = await spending.between(call.tenant, first, last)
+    return UsageAnswer(
+        summary=summary(found.summary),
+        by_endpoint=[EndpointUse.made(use) for use in found.by_endpoint],
+        by_api_key=[KeyUse.made(use) for use in found.by_api_key],
+        daily_breakdown=[UsageDay.made(day) for day in found.by_day],
+    )
+
+
+@router.get("/history", access=Permission.VIEW_BILLING)
+async def billing_history(call: UserCall, query: PageQuery) -> History:
+    """The invoices, newest first, and what all of them sum to."""
+    cycles, totals = await invoices.issued(call.tenant, query.page, query.limit)
+    return history(cycles, totals, Pagination.at(query, totals.invoices))
+
+
+@router.get("/calculate", access=Permission.VIEW_BILLING)
+async def calculate(call: UserCall) -> PreviewAnswer:
+    """What this month's invoice would be now, computed by the function that will write it."""
+    return preview_answer(await invoices.preview(call.tenant, call.now()))
+
+
+@router.post("/upgrade", access=Permission.UPGRADE_PLAN, message="Plan changed", idempotent=True, errors=("CONFLICT",))
+async def upgrade(call: UserCall, body: PlanChange) -> PlanAnswer:
+    """Change the plan: up at once, down with the next month; asking for the present one takes a planned change back."""
+    changed = await plans.change(call.tenant, body.plan, call.now())
+    call.after_commit(lambda: call.resources.limits.bump(call.organization_id))
+    return PlanAnswer(organization=ChangedPlan.of(changed))
+
+
+@router.post(
+    "/initiate-payment",
+    access=Permission.PAY_INVOICES,
+    message="Continue to the provider's page",
+    transaction=False,
+    errors=("CONFLICT", "SERVICE_UNAVAILABLE"),
+)
+async def initiate_payment(call: UserCall, body: PaymentStart) -> Checkout:
+    """Start paying an invoice. A second call gives the same page; another provider closes the first one's page."""
+    attempt = await checkout.open_checkout(
+        call.resources, call.transaction, CycleId(body.billing_cycle_id), body.provider
+    )
+    return Checkout(
+        payment_url=attempt.url or "",
+        amount=amount(attempt.amount_minor),
+        amount_minor=attempt.amount_minor,
+        currency=attempt.currency,
+        billing_cycle_id=attempt.billing_cycle_id,
+        provider=attempt.provider,
+        status="pending",
+        expires_at=attempt.expires_at,
+    )
+
+
+@router.get("/invoices/{invoice_id}.html", access=Permission.VIEW_BILLING)
+async def invoice_page(call: UserCall, invoice_id: UUID) -> HTMLResponse:
+    """An invoice as a page that prints well."""
+    return HTMLResponse(html(*await _invoice(call, invoice_id)), headers=DOCUMENT_HEADERS)
+
+
+@router.get("/invoices/{invoice_id}.pdf", access=Permission.VIEW_BILLING)
+async def invoice_paper(call: UserCall, invoice_id: UUID) -> Response:
+    """An invoice as PDF."""
+    cycle, attempts = await _invoice(call, invoice_id)
+    paper = await asyncio.to_thread(invoice_pdf.pdf, cycle, attempts)
+    name = {"Content-Disposition": f'inline; filename="{cycle.number_text}.pdf"'}
+    return Response(paper, media_type="application/pdf", headers=DOCUMENT_HEADERS | name)
+
+
+@router.get("/invoices/{invoice_id}", access=Permission.VIEW_BILLING)
+async def invoice(call: UserCall, invoice_id: UUID) -> InvoiceDetails:
+    """An invoice with its lines and payments."""
+    return InvoiceDetails.made(*await _invoice(call, invoice_id))
+
+
+async def _invoice(call: UserCall, invoice_id: UUID) -> tuple[Cycle, list[Attempt]]:
+    cycle = await invoices.get_issued(call.tenant, CycleId(invoice_id))
+    return cycle, await payments.of_invoice(call.tenant, cycle.id)
+
+
+def _days(query: UsageQuery, today: date) -> tuple[date, date]:
+    """The days asked for. Raises Invalid for a range that ends before it begins or is longer than a year."""
+    first = query.start_date or (query.end_date or today).replace(day=1)
+    last = query.end_date or _month_end(max(first, today))
+    if last < first:
+        raise Invalid.field("end_date", "Must not be before start_date")
+    if last - first >= LONGEST_RANGE:
+        raise Invalid.field("start_date", "Must be within a year of end_date")
+    return first, last
+
+
+def _month_end(day: date) -> date:
+    return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)

@@ -1,0 +1,185 @@
+"""The shapes of billing's answers: amounts are exact numbers with two decimals, beside them whole minor units."""
+
+from typing import Literal, Self
+from uuid import UUID
+
+from api.fields import Amount, Answer, Pagination, Timestamp, amount
+from db.invoices import Cycle, Line, Preview, Totals
+from db.payments import Attempt
+from db.types import Plan
+
+CURRENCY = "USD"
+
+
+class LineAnswer(Answer):
+    """One line: `amount` is `unit_price_minor` for each `unit_per` of the quantity."""
+
+    kind: str
+    plan: str | None
+    description: str
+    quantity: int
+    unit_price_minor: int
+    unit_per: int
+    amount: Amount
+    amount_minor: int
+
+    @classmethod
+    def made(cls, line: Line) -> Self:
+        """The answer for a domain result."""
+        return cls.of(line, unit_price_minor=line.unit_minor, amount=amount(line.amount_minor))
+
+
+class PreviewAnswer(Answer):
+    """The invoice of the open month as it would be now; `overage` are requests over the included ones."""
+
+    period: str
+    plan: Plan
+    pending_plan: Plan | None
+    total_requests: int
+    included: int
+    overage: int
+    base: Amount
+    overage_amount: Amount
+    total_amount: Amount
+    amount_minor: int
+    currency: str
+    status: Literal["calculating"]
+    lines: list[LineAnswer]
+
+
+class InvoiceEntry(Answer):
+    """An invoice in the list; `created_at` is when it was issued."""
+
+    id: UUID
+    number: str
+    period: str
+    period_start: Timestamp
+    period_end: Timestamp
+    plan: Plan
+    total_requests: int
+    total_amount: Amount
+    amount_minor: int
+    outstanding: Amount
+    currency: str
+    status: Literal["pending", "paid", "overdue", "void"]
+    created_at: Timestamp
+    due_date: Timestamp
+    paid_at: Timestamp | None
+
+    @classmethod
+    def made(cls, cycle: Cycle, **more: object) -> Self:
+        """The answer for an issued invoice."""
+        return cls.of(
+            cycle, number=cycle.number_text, period=f"{cycle.month:%Y-%m}", total_amount=cycle.total.decimal,
+            amount_minor=cycle.total_amount_minor, outstanding=cycle.outstanding.decimal, created_at=cycle.issued_at,
+            **more,
+        )  # fmt: skip
+
+
+class HistorySummary(Answer):
+    """What all issued invoices sum to."""
+
+    total_billed: Amount
+    total_paid: Amount
+    outstanding: Amount
+    outstanding_minor: int
+    currency: str
+
+
+class History(Answer):
+    """One page of invoices."""
+
+    invoices: list[InvoiceEntry]
+    summary: HistorySummary
+    pagination: Pagination
+
+
+class PaymentEntry(Answer):
+    """An attempt to pay an invoice."""
+
+    id: UUID
+    provider: str
+    status: str
+    amount: Amount
+    amount_minor: int
+    currency: str
+    refunded_minor: int
+    created_at: Timestamp
+    settled_at: Timestamp | None
+
+
+class InvoiceDetails(InvoiceEntry):
+    """An invoice with everything on it."""
+
+    organization_name: str
+    organization_email: str
+    paid: Amount
+    credited: Amount
+    lines: list[LineAnswer]
+    payments: list[PaymentEntry]
+
+    @classmethod
+    def made(cls, cycle: Cycle, attempts: list[Attempt]) -> Self:  # type: ignore[override]
+        """The answer for an issued invoice and its payments."""
+        return super().made(
+            cycle,
+            paid=amount(cycle.paid_minor),
+            credited=amount(cycle.credited_minor),
+            lines=[LineAnswer.made(line) for line in cycle.lines],
+            payments=[PaymentEntry.of(attempt, amount=attempt.amount.decimal) for attempt in attempts],
+        )
+
+
+class ChangedPlan(Answer):
+    """The organization with its plan, and the one that waits for the next month."""
+
+    id: UUID
+    name: str
+    plan: Plan
+    pending_plan: Plan | None
+    updated_at: Timestamp
+
+
+class PlanAnswer(Answer):
+    """The organization after a change of plan."""
+
+    organization: ChangedPlan
+
+
+class Checkout(Answer):
+    """Where to pay."""
+
+    payment_url: str
+    amount: Amount
+    amount_minor: int
+    currency: str
+    billing_cycle_id: UUID
+    provider: str
+    status: Literal["pending"]
+    expires_at: Timestamp
+
+
+def history(cycles: list[Cycle], totals: Totals, pagination: Pagination) -> History:
+    """The answer of the list of invoices."""
+    return History(
+        invoices=[InvoiceEntry.made(cycle) for cycle in cycles],
+        summary=HistorySummary(
+            total_billed=amount(totals.billed_minor),
+            total_paid=amount(totals.paid_minor),
+            outstanding=amount(totals.outstanding_minor),
+            outstanding_minor=totals.outstanding_minor,
+            currency=CURRENCY,
+        ),
+        pagination=pagination,
+    )
+
+
+def preview_answer(preview: Preview) -> PreviewAnswer:
+    """The answer of the preview."""
+    return PreviewAnswer(
+        period=f"{preview.month:%Y-%m}", plan=preview.plan, pending_plan=preview.pending_plan,
+        total_requests=preview.requests(), included=preview.requests("included"), overage=preview.requests("overage"),
+        base=amount(preview.minor("base")), overage_amount=amount(preview.minor("overage")),
+        total_amount=amount(preview.total_amount_minor), amount_minor=preview.total_amount_minor,
+        currency=preview.currency, status="calculating", lines=[LineAnswer.made(line) for line in preview.lines],
+    )  # fmt: skip
