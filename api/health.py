@@ -5,7 +5,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from api.http import PUBLIC, PublicCall, Router
 from api.metrics import exposition
 from db import checks
-from db.errors import DomainError
+from db.errors import Unavailable
 from jobs.resources import Resources
 
 router = Router("", tag="Health")
@@ -18,7 +18,7 @@ async def health(call: PublicCall) -> Response:
 
     Answers `{"status": "healthy"}`, or 503 with the reason.
     """
-    reasons = await _reasons(call.resources)
+    reasons = await _database(call.resources) or await _redis(call.resources)
     if reasons:
         return JSONResponse({"status": "unhealthy", "reason": reasons[0]}, 503)
     return JSONResponse({"status": "healthy"})
@@ -43,12 +43,14 @@ async def live(call: PublicCall) -> Response:
 async def ready(call: PublicCall) -> Response:
     """Readiness.
 
-    Whether this process should be sent requests: its parts answer, and its database keeps tenants apart.
+    Whether this process should be sent requests: its database answers and keeps tenants apart. Without Redis it
+    is degraded, and serves all the same.
     """
-    reasons = await _reasons(call.resources) or await _verdicts(call.resources)
+    reasons = await _database(call.resources) or await _verdicts(call.resources)
     if reasons:
         return JSONResponse({"status": "not ready", "reasons": reasons}, 503)
-    return JSONResponse({"status": "ready", "reasons": []})
+    degraded = await _redis(call.resources)
+    return JSONResponse({"status": "degraded" if degraded else "ready", "reasons": degraded})
 
 
 @probes.get("/metrics", access=PUBLIC, limit=None, quiet=True)
@@ -58,18 +60,20 @@ async def metrics(call: PublicCall) -> Response:
     return PlainTextResponse(body, media_type=kind)
 
 
-async def _reasons(resources: Resources) -> list[str]:
-    reasons: list[str] = []
+async def _database(resources: Resources) -> list[str]:
     try:
         async with resources.database.resolver(read_only=True):
-            pass
-    except DomainError:
-        reasons.append("database connection failed")
+            return []
+    except Unavailable:
+        return ["database connection failed"]
+
+
+async def _redis(resources: Resources) -> list[str]:
     try:
         await resources.limits.ping()
-    except DomainError:
-        reasons.append("redis connection failed")
-    return reasons
+        return []
+    except Unavailable:
+        return ["redis connection failed"]
 
 
 async def _verdicts(resources: Resources) -> list[str]:

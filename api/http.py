@@ -108,9 +108,7 @@ class Router:
         if not isinstance(access, (Access, Permission, Scope)):
             raise TypeError(f"{method} {template}: say who may call it, with `access`")
         if options.get("idempotent") and (method == "GET" or access in (PUBLIC, SIGNED)):
-            raise TypeError(
-                f"{method} {template}: an Idempotency-Key needs a caller of one organization, and a write"
-            )
+            raise TypeError(f"{method} {template}: an Idempotency-Key needs a caller of one organization, and a write")
         return Declaration(
             method=method,
             template=template,

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, ValidationError
 
 from api.errors import status_of
 from api.fields import Body
-from api.inputs import invalid
+from api.validation import invalid
 from db.errors import DomainError, TooMany
 
 B = TypeVar("B", bound=Body)

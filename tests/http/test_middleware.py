@@ -6,6 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
+
+from api import health
+from api.app import create_app
+from settings import Settings
+from tests.http import subjects
+from tests.http.server import serving
 
 ORIGIN = {"Origin": "https://app.example.com"}
 
@@ -76,6 +83,16 @@ def test_health_is_told_without_the_envelope(client: httpx.Client) -> None:
     assert client.get("/livez").json() == {"status": "alive"}
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "reasons": []})
+
+
+def test_without_redis_the_service_is_degraded_and_serves(settings: Settings) -> None:
+    away = settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1")})
+    with serving(create_app(away, [health.router, health.probes, subjects.router])) as client:
+        answer = client.get("/health")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "redis connection failed")
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        assert client.get("/api/v1/try/limited").status_code == 200
 
 
 def wait_for(capsys: pytest.CaptureFixture[str], request_id: str, event: str = "http.request") -> dict[str, Any]:
