@@ -1,6 +1,7 @@
 """Answering an invitation, by whatever door: its token proves the mailbox, but never opens a session by itself."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from api import signing_in
 from api.call import PublicCall
@@ -50,9 +51,8 @@ async def accept(
         await organizations.lock(tenant)
         invitation = await invitations.open_invitation(tenant, found.invitation.id, now)
         await invitations.accept(tenant, invitation.id, now)
-        account_id, email = await _account_of(tenant, person, by_password=password is not None)
-        await accounts.mark_verified(tenant.conn, account_id, now)
-        member = await team.add(tenant, user_id, account_id, email, invitation.granted, now)
+        account_id = await _account_of(tenant, person, now, by_password=password is not None)
+        member = await team.add(tenant, user_id, account_id, person.email, invitation.granted, now)
         return await signing_in.open_session(call, tenant, member)
 
 
@@ -88,12 +88,15 @@ async def _is_logged_in(call: PublicCall, account_id: AccountId, claims: Claims)
     return seat.account_id == account_id
 
 
-async def _account_of(tenant: Tenant, person: Account | NewPerson, by_password: bool) -> tuple[AccountId, str]:
-    if isinstance(person, Account):
-        if by_password and not await accounts.hold_password(tenant.conn, person):
-            raise invalid_credentials()
-        return person.id, person.email
-    account_id = await accounts.create(
-        tenant.conn, email=person.email, full_name=person.full_name, password_hash=person.password_hash
-    )
-    return account_id, person.email
+async def _account_of(tenant: Tenant, person: Account | NewPerson, now: datetime, by_password: bool) -> AccountId:
+    """The account that joins, its mailbox proven: first, because a shared lock could not be raised later."""
+    if isinstance(person, NewPerson):
+        account_id = await accounts.create(
+            tenant.conn, email=person.email, full_name=person.full_name, password_hash=person.password_hash
+        )
+        await accounts.mark_verified(tenant.conn, account_id, now)
+        return account_id
+    await accounts.mark_verified(tenant.conn, person.id, now)
+    if by_password and not await accounts.hold_password(tenant.conn, person):
+        raise invalid_credentials()
+    return person.id
