@@ -19,7 +19,7 @@ from api.billing_answers import (
     history,
     preview_answer,
 )
-from api.fields import Body, PageQuery, Pagination, Query, amount
+from api.fields import Body, Day, PageQuery, Pagination, Query, amount
 from api.http import Permission, Router, UserCall
 from api.usage_answers import EndpointUse, KeyUse, UsageAnswer, UsageDay, summary
 from db import invoices, payments, plans, spending
@@ -42,8 +42,8 @@ DOCUMENT_HEADERS = {
 class UsageQuery(Query):
     """Which UTC days, both included: the current month by default."""
 
-    start_date: date | None = Field(None, description="First day, YYYY-MM-DD")
-    end_date: date | None = Field(None, description="Last day, at most a year after the first")
+    start_date: Day | None = Field(None, description="First day, YYYY-MM-DD")
+    end_date: Day | None = Field(None, description="Last day, at most a year after the first")
 
 
 class PlanChange(Body):
