@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from cli.embedded.ports import is_free
 from cli.embedded.process import end_with_parent
 from cli.errors import CommandError
+from cli.self_check import refuse_unsafe_start
 from settings import Settings
 
 GRACEFUL_SECONDS = 10
@@ -20,10 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until told to stop. Raises SettingsError, and CommandError when the port is taken."""
+    """Serve until told to stop. Raises SettingsError, and CommandError when the port is taken or the role unsafe."""
     settings = Settings.from_env(os.environ)
     if not is_free(settings.port, settings.host):
         raise CommandError(f"Port {settings.port} is in use by another program. Set PORT to a free one.")
+    refuse_unsafe_start(settings)
     os.environ["MTS_SERVE_PID"] = str(os.getpid())
     uvicorn.run(
         "cli.serve:application",

@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from cli.self_check import refuse_unsafe_start
 from jobs import logs, worker
 from settings import Settings
 
@@ -12,8 +13,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Work until SIGTERM or SIGINT. Raises SettingsError."""
+    """Work until SIGTERM or SIGINT. Raises SettingsError, and CommandError when the role is unsafe."""
     settings = Settings.from_env(os.environ)
+    refuse_unsafe_start(settings)
     logs.configure(settings.log_level)
     worker.run(settings)
     return 0

@@ -96,5 +96,28 @@ def test_an_unknown_role_lists_the_known_ones() -> None:
     assert "app_auditor" in answer.stderr
 
 
+def test_doctor_names_each_part_that_is_away_and_what_to_do(tmp_path: Path) -> None:
+    away = {
+        "DATABASE_URL": "postgresql://app_api:x@127.0.0.1:1/mts",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "SMTP_URL": "smtp://127.0.0.1:1",
+        "JWT_SECRET": "s" * 32,
+    }
+    answer = mts("doctor", env=environment(DATA_DIR=str(tmp_path), **away))
+    assert answer.returncode == 1
+    for told in ("✗ Postgres", "Check DATABASE_URL", "✗ Redis", "correct REDIS_URL", "✗ Mail", "correct SMTP_URL"):
+        assert told in answer.stdout
+    assert "· Stripe" in answer.stdout
+    assert "Traceback" not in answer.stdout + answer.stderr
+
+
+def test_doctor_names_every_wrong_setting(tmp_path: Path) -> None:
+    wrong = {"DATABASE_URL": "postgresql://app_api:x@127.0.0.1:1/mts", "PORT": "0", "DATA_DIR": str(tmp_path)}
+    answer = mts("doctor", env=environment(**wrong))
+    assert answer.returncode == 1
+    assert "✗ Settings     PORT: " in answer.stdout
+    assert "✗ Settings     JWT_SECRET: " in answer.stdout
+
+
 def _file(module: str) -> Path:
     return ROOT / f"{module.replace('.', '/')}.py"

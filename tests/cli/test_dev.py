@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from cli.embedded import EmbeddedPostgres, EmbeddedValkey
+from cli.embedded.ports import free_port
 from tests.cli.development import Development
-from tests.cli.programs import eventually, mts
+from tests.cli.programs import environment, eventually, mts
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,25 @@ def test_doctor_is_content(development: Development) -> None:
 def test_migrate_finds_the_running_instance(development: Development) -> None:
     answer = mts("migrate", "status", env=development.environment)
     assert (answer.returncode, "Up to date." in answer.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize("role", ["superuser", "app_migrator"])
+def test_no_process_starts_with_a_role_above_row_security(development: Development, command: str, role: str) -> None:
+    state = development.state
+    settings = {**state["environment"], "DATABASE_URL": state["database_urls"][role], "PORT": str(free_port())}
+    answer = mts(command, env=environment(**settings))
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("Refusing to start: ")
+    assert "connect as app_api or app_worker" in answer.stderr
+    assert "Traceback" not in answer.stdout + answer.stderr
+
+
+def test_serve_names_a_port_that_is_in_use(development: Development) -> None:
+    state = development.state
+    settings = {**state["environment"], "DATABASE_URL": state["database_urls"]["app_api"]}
+    answer = mts("serve", env=environment(**settings))
+    assert (answer.returncode, f"Port {development.settings['PORT']} is in use" in answer.stderr) == (1, True)
 
 
 def test_a_second_one_on_the_same_folder_says_which_one_runs(development: Development) -> None:

@@ -1,0 +1,41 @@
+"""What `serve` and `worker` ask themselves before they start: is this role bound by row security on every table?"""
+
+import asyncio
+import time
+
+from cli.errors import CommandError
+from db import checks
+from db.errors import Unavailable
+from db.pool import Database
+from settings import Settings
+
+PATIENCE_SECONDS = 30
+
+
+def refuse_unsafe_start(settings: Settings) -> None:
+    """Return when it is safe to start; waits for a Postgres that is still starting.
+
+    Raises CommandError with the reason when row security would not hold, or when Postgres does not come up.
+    """
+    try:
+        asyncio.run(_examine(settings.database_url.get_secret_value()))
+    except checks.UnsafeRole as error:
+        raise CommandError(f"Refusing to start: {error}") from None
+    except Unavailable as error:
+        raise CommandError(f"Postgres does not answer: {error.message}. Start it, or correct DATABASE_URL.") from None
+
+
+async def _examine(url: str) -> None:
+    database = await Database.open(url, 1, "mts self-check")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    try:
+        while True:
+            try:
+                async with database.resolver(read_only=True) as conn:
+                    return await checks.refuse_unsafe(conn)
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.5)
+    finally:
+        await database.close()
