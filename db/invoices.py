@@ -158,3 +158,9 @@ async def parked(tenant: Tenant) -> list[Cycle]:
 async def unpaid(tenant: Tenant) -> list[Cycle]:
     """Invoices that are owed, oldest first."""
     return [Cycle(**row) async for row in queries.unpaid(tenant.conn, organization_id=tenant.organization_id)]
+
+
+async def is_missing(tenant: Tenant, month: date) -> bool:
+    """Whether the organization existed in a month and has no invoice of it."""
+    missing: bool = await queries.is_missing(tenant.conn, organization_id=tenant.organization_id, month=month)
+    return missing

@@ -57,3 +57,13 @@ select position, kind, plan, description, quantity, unit_minor, unit_per, amount
 from billing.billing_cycle_lines
 where organization_id = :organization_id and billing_cycle_id = :billing_cycle_id
 order by position;
+
+-- name: is_missing$
+-- Whether the organization existed in a month and has no invoice of it; by billing_cycles_period_key.
+select exists (
+    select from tenancy.organizations o
+    where o.organization_id = :organization_id and o.created_at < (:month::date + interval '1 month') at time zone 'utc'
+) and not exists (
+    select from billing.billing_cycles c
+    where c.organization_id = :organization_id and c.period_start = :month::date::timestamp at time zone 'utc'
+);
