@@ -55,6 +55,11 @@ class Filled:
         reasons = {each["field"]: each["reason"] for each in refusal.details.get("errors", ())}
         return cls(kept, reasons, refusal)
 
+    @classmethod
+    def of_query(cls, refusal: DomainError) -> Self:
+        """What was asked for in the address, refused."""
+        return cls({}, {each["field"]: each["reason"] for each in refusal.details.get("errors", ())}, refusal)
+
     @property
     def status(self) -> int:
         """The status of the page that shows it."""

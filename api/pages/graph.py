@@ -1,13 +1,25 @@
 """The geometry of the usage graph: bars in a box of 300 by 100 that the page stretches over its width."""
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-
-from db.dashboard import Day
+from typing import Protocol
 
 WIDTH, HEIGHT = 300, 100
 _GAP = 0.26  # of a day's width
+
+
+class Day(Protocol):
+    """What a bar is drawn from."""
+
+    @property
+    def date(self) -> datetime.date: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def success_count(self) -> int: ...
+    @property
+    def error_count(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,7 @@ class Graph:
 
     bars: list[Bar]
     scale: list[int]
-    named_days: list[date]
+    named_days: list[datetime.date]
     requests: int
     errors: int
 

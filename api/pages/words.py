@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 from markupsafe import Markup
@@ -20,6 +21,11 @@ _SYSTEMS = (
 def cents(minor: int, currency: str = "USD") -> str:
     """Minor units as an amount: `$1,060.00`."""
     return money(Money(minor, currency))
+
+
+def dollars(value: Decimal) -> str:
+    """An amount in major units: `$1,060.00`."""
+    return cents(int(value.scaleb(2)))
 
 
 def date_of(when: date) -> Markup:
@@ -73,6 +79,6 @@ def attributes(given: Mapping[str, Any]) -> Markup:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "attributes": attributes, "cents": cents, "count": count, "date": date_of, "device": device, "month": month_of,
-    "percent": percent, "plural": plural, "short_day": short_day, "time": time_of,
+    "attributes": attributes, "cents": cents, "count": count, "date": date_of, "device": device, "dollars": dollars,
+    "month": month_of, "percent": percent, "plural": plural, "short_day": short_day, "time": time_of,
 }  # fmt: skip
