@@ -38,6 +38,4 @@ async def key_created(resources: Resources, tenant: Tenant, subject_id: UUID, re
         return None
     organization = await organizations.get(tenant)
     hint = f"sk_{key.mode}_{key.first4}…{key.last4}"
-    return KeyCreated(
-        organization.name, key.name, hint, key.created_by, key.created_at, link(resources, "/dashboard/keys")
-    )
+    return KeyCreated(organization.name, key.name, hint, key.created_by, key.created_at, link(resources, "/keys"))

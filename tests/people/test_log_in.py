@@ -4,13 +4,14 @@ import asyncio
 import time
 
 import bcrypt
+from pydantic import SecretStr
 
 from api.credentials import FREE_FOR_ACCOUNT, FREE_FOR_NETWORK
 from db.attempts import Attempts, Subject
 from db.counters import Counters
 from db.errors import TooMany
 from db.passwords import Passwords
-from tests.stack import PASSWORD, Stack, Visitor
+from tests.stack import PASSWORD, Stack, Visitor, serving
 
 WRONG = "not-the-umbrella-41"
 
@@ -185,3 +186,17 @@ async def _let_pass(stack: Stack, email: str) -> None:
     """What the passing of the wait does: the next attempt is due now."""
     subject = Subject(f"account:{email}", 0)
     await stack.resources.limits.counters.redis.hset(f"attempts:{{{subject.digest.hex()}}}", "next_at", "0")
+
+
+async def test_without_redis_people_log_in_and_guessers_wait(stack: Stack) -> None:
+    person = await stack.register(verified=False)
+    away = stack.settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:9/0")})
+    async with serving(away, stack.clock) as (http, _):
+        for _ in range(FREE_FOR_ACCOUNT):
+            reply = await stack.visitor(http).post("/auth/login", {"email": person.email, "password": WRONG})
+            assert reply.code == "INVALID_CREDENTIALS"
+        body = {"email": person.email, "password": PASSWORD}
+        assert (await stack.visitor(http).post("/auth/login", body)).code == "TOO_MANY_ATTEMPTS"
+        stack.clock.turn(seconds=2)
+        assert (await stack.visitor(http).post("/auth/login", body)).code == "OK"
+        stack.clock.ahead *= 0

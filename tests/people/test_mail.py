@@ -1,5 +1,7 @@
 """The outbox: one mail for each cause, back-off for what may pass, an end for what will not."""
 
+import re
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from db.types import Actor, OrganizationId, UserId
@@ -97,6 +99,25 @@ async def test_an_answer_lost_after_the_content_is_the_rare_duplicate_with_one_m
     invited, _ = await _invite_through_a_fault(stack, person)
     ids = [dict(mail.headers)["Message-ID"] for mail in stack.mails(invited)]
     assert (len(ids), len(set(ids))) == (2, 1)
+
+
+async def test_every_link_in_our_mail_leads_to_a_page(stack: Stack) -> None:
+    owner = await stack.register()
+    member = await stack.join(owner)
+    await member.post("/keys", {"name": "server"})
+    await owner.delete(f"/team/members/{member.user['id']}")
+    await stack.visitor().post("/auth/request-password-reset", {"email": owner.email})
+    taken = {"organization_name": "Taken", "email": owner.email, "password": "another-umbrella-43"}
+    await stack.visitor().post("/auth/register", taken)
+    await owner.post(
+        "/auth/change-password", {"current_password": owner.password, "new_password": "another-umbrella-44"}
+    )
+    await stack.work()
+    mails = [*stack.mails(owner.email), *stack.mails(member.email)]
+    links = {urlsplit(url).path for mail in mails for url in re.findall(r"https?://\S+", mail.part("plain") or "")}
+    assert len(links) >= 8, links
+    answers = {path: (await stack.http.get(path)).status_code for path in links}
+    assert {path: status for path, status in answers.items() if status not in (200, 303)} == {}
 
 
 async def test_mail_that_nobody_wants_any_more_is_dropped(stack: Stack) -> None:
