@@ -205,6 +205,12 @@ comment on view ops.grants is 'Every right that somebody other than the owner ho
 create view ops.table_findings with (security_invoker = true) as
 select 'row security' as rule, c.name as object, c.verdict as detail from ops.rls_coverage c where c.verdict like 'OPEN%'
 union all
+select 'queue boundary', t.name, 'a table of the queue without forced row security or without a policy'
+from ops.tables t join pg_catalog.pg_class c on c.oid = t.table_id
+where t.kind = 'queue' and (
+    not c.relrowsecurity or not c.relforcerowsecurity or not exists (select from pg_catalog.pg_policy p where p.polrelid = t.table_id)
+)
+union all
 select 'tenant column', t.name, 'organization_id uuid not null is missing'
 from ops.tables t
 where t.kind = 'tenant' and not exists (
@@ -324,6 +330,7 @@ where n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not li
     or n.nspname = 'identity' and r.rolname <> 'app_resolver'
     or n.nspname = 'ops' and a.privilege <> 'SELECT'
     or n.nspname = 'jobs' and r.rolname not in ('app_worker', 'job_writer')
+        and not (c.relname = 'procrastinate_jobs' and r.rolname = 'app_ro' and a.privilege = 'SELECT')
 )
 union all
 select 'column right', format('%s.%s.%s', n.nspname, c.relname, t.attname), format('%s for %s', a.privilege_type, coalesce(r.rolname, 'PUBLIC'))

@@ -270,3 +270,10 @@ alter table tenancy.users add constraint c1 check (length(email) > 2);
 
 -- waiver for nothing → waiver
 insert into ops.waivers values ('global table', 'tenancy.nothing', 'There is no such table at all.');
+
+-- queue without row security → queue boundary
+alter table jobs.procrastinate_jobs disable row level security;
+
+-- queue without a policy → queue boundary
+drop policy worker_runs on jobs.procrastinate_workers;
+drop policy writer_notes on jobs.procrastinate_workers;
