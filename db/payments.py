@@ -37,7 +37,7 @@ class Attempt:
     surplus_minor: int
     expires_at: datetime
     created_at: datetime
-    settled_at: datetime | None = None
+    settled_at: datetime | None
 
     @property
     def amount(self) -> Money:

@@ -1,14 +1,14 @@
 -- name: live^
 -- The live attempt to pay an invoice; by payments_live_key.
 select id, billing_cycle_id, provider, reference, url, customer_email, amount_minor, currency, invoice_minor, status, failure, succeeded_minor,
-       refunded_minor, charged_back_minor, surplus_minor, expires_at, created_at
+       refunded_minor, charged_back_minor, surplus_minor, expires_at, created_at, settled_at
 from billing.payments
 where organization_id = :organization_id and billing_cycle_id = :billing_cycle_id and status = 'open';
 
 -- name: get^
 -- One attempt; by payments_pkey.
 select id, billing_cycle_id, provider, reference, url, customer_email, amount_minor, currency, invoice_minor, status, failure, succeeded_minor,
-       refunded_minor, charged_back_minor, surplus_minor, expires_at, created_at
+       refunded_minor, charged_back_minor, surplus_minor, expires_at, created_at, settled_at
 from billing.payments
 where organization_id = :organization_id and id = :id;
 
@@ -30,7 +30,7 @@ from billing.billing_cycles c
 where c.organization_id = :organization_id and c.id = :billing_cycle_id and c.status in ('pending', 'overdue')
 on conflict do nothing
 returning id, billing_cycle_id, provider, reference, url, customer_email, amount_minor, currency, invoice_minor, status, failure,
-          succeeded_minor, refunded_minor, charged_back_minor, surplus_minor, expires_at, created_at;
+          succeeded_minor, refunded_minor, charged_back_minor, surplus_minor, expires_at, created_at, settled_at;
 
 -- name: store_checkout^
 -- Whether the provider's page may be shown: the attempt is live and its invoice owed; nothing when a twin stored one before. By payments_pkey.
@@ -65,7 +65,7 @@ select billing.surplus_of(:organization_id, :id);
 -- name: unheard
 -- Live attempts whose provider was last asked before a time, oldest first; by payments_live_key.
 select id, billing_cycle_id, provider, reference, url, customer_email, amount_minor, currency, invoice_minor, status, failure, succeeded_minor,
-       refunded_minor, charged_back_minor, surplus_minor, expires_at, created_at
+       refunded_minor, charged_back_minor, surplus_minor, expires_at, created_at, settled_at
 from billing.payments
 where organization_id = :organization_id and status = 'open' and asked_at < :before
 order by asked_at;

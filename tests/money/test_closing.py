@@ -107,7 +107,9 @@ async def test_a_free_month_is_closed_as_paid_and_kept(database: Database) -> No
     assert (cycle.status, cycle.total, cycle.number_text) == ("paid", Money(0), "INV-2027-000001")
 
 
-async def test_usage_while_the_month_closes_is_on_exactly_one_invoice(database: Database, api_database: Database) -> None:
+async def test_usage_while_the_month_closes_is_on_exactly_one_invoice(
+    database: Database, api_database: Database
+) -> None:
     month = date(2027, 8, 1)
     inside, after = datetime(2027, 8, 31, 23, 59, 59, tzinfo=UTC), datetime(2027, 9, 1, tzinfo=UTC)
     organizations = [await found(database, "pro", datetime(2027, 8, 1, tzinfo=UTC)) for _ in range(4)]
