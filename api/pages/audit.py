@@ -18,11 +18,12 @@ pages = Pages("Audit trail")
 NOUNS = {
     "tenancy.organizations": "Organization", "tenancy.users": "Seat", "tenancy.team_invitations": "Invitation",
     "tenancy.api_keys": "API key", "billing.billing_cycles": "Invoice", "billing.billing_cycle_lines": "Invoice line",
-    "billing.payments": "Payment", "billing.movements": "Ledger", "billing.plan_segments": "Plan",
+    "billing.payments": "Payment", "billing.movements": "Ledger entry", "billing.plan_segments": "Plan",
     "billing.invoice_counters": "Invoice counter",
 }  # fmt: skip
 VERBS = {"insert": "created", "update": "changed", "delete": "deleted"}
 ACTORS = {"api_key": "An API key", "job": "A job", "system": "The system", "operator": "An operator"}
+_NAMING = ("name", "email", "plan", "description", "kind", "status", "role")
 _OF_NO_INTEREST = {"organization_id", "id", "created_at", "updated_at"}
 
 
@@ -41,6 +42,7 @@ class Told:
 
     event: AuditEvent
     subject: str
+    name: str
     verb: str
     actor: str
     changes: list[Change]
@@ -58,9 +60,14 @@ async def trail(call: UserCall, query: AuditQuery) -> Response:
 
 
 def _told(event: AuditEvent, people: dict[Any, str]) -> Told:
-    subject = NOUNS.get(event.table, event.table)
+    row = (event.before or {}) | (event.after or {})
     return Told(
-        event, subject, VERBS[event.operation], _actor(event.actor.kind, event.actor.id, people), _changes(event)
+        event,
+        NOUNS.get(event.table, event.table),
+        next((str(row[column]) for column in _NAMING if row.get(column)), ""),
+        VERBS[event.operation],
+        _actor(event.actor.kind, event.actor.id, people),
+        _changes(event),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from db.types import Money
+from jobs.invoices import PROVIDERS, STATES
 from jobs.providers.mail_words import count, day, money
 
 _BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
@@ -80,5 +81,6 @@ def attributes(given: Mapping[str, Any]) -> Markup:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "attributes": attributes, "cents": cents, "count": count, "date": date_of, "device": device, "dollars": dollars,
-    "month": month_of, "percent": percent, "plural": plural, "short_day": short_day, "time": time_of,
+    "month": month_of, "percent": percent, "plural": plural, "provider": PROVIDERS.__getitem__,
+    "short_day": short_day, "state": STATES.__getitem__, "time": time_of,
 }  # fmt: skip
