@@ -81,11 +81,40 @@ class Settings(BaseModel):
         "http://127.0.0.1:8080", description="public address; every link and return URL is made from it"
     )
     mail_from: str = Field("MTS <no-reply@localhost.localdomain>", description="sender of the product's own mail")
+    mail_per_second: float | None = Field(
+        None, gt=0, le=10_000, description="mails that one worker hands over a second at most; without it no limit"
+    )
+    dkim_selector: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9._-]{1,63}$", description="name of the DKIM key in DNS; without it no signature"
+    )
+    dkim_domain: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9.-]{3,253}$", description="domain that signs; without it that of MAIL_FROM"
+    )
+    dkim_key_file: Path | None = Field(None, description="file with the RSA private key (PEM) that signs")
+    bounce_domain: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9.-]{3,190}$",
+        description="domain whose mail is handed to /webhooks/mail: each mail gets a return address of its own in it",
+    )
+    mail_webhook_secret: SecretStr | None = Field(
+        None, min_length=16, description="secret that signs reports to /webhooks/mail; without it the endpoint is 404"
+    )
     cors_origins: Words = Field((), description="comma-separated origins that browsers may call from")
     trusted_proxies: Words = Field((), description="comma-separated networks whose X-Forwarded-For is believed")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     data_dir: Path = Field(ROOT / ".data", description="where `mts dev` keeps its servers' data")
     pool_size: int = Field(8, ge=1, le=64, description="Postgres connections of one process")
+    worker_concurrency: str = Field(
+        "mail=6,messages=2,billing=4,maintenance=2",
+        pattern=r"^(mail|messages|billing|maintenance)=[1-9]\d?(,(mail|messages|billing|maintenance)=[1-9]\d?)*$",
+        description="jobs that one worker runs at once, by queue; a queue left out is left to other workers",
+    )
+    worker_stop_seconds: int = Field(
+        15, ge=0, le=600, description="seconds that jobs under way get when a worker stops; what is left goes back"
+    )
+    worker_metrics_port: int = Field(
+        0, ge=0, le=65535, description="port of a worker's own metrics on HOST; 0 for none"
+    )
     bcrypt_rounds: int = Field(12, ge=4, le=16, description="cost of password hashes; 12 is about 200 ms")
     session_days: int = Field(7, ge=1, le=90, description="life of a session")
     billing_grace_minutes: int = Field(
