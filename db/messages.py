@@ -156,13 +156,13 @@ async def advance(
     return moved > 0
 
 
-async def withdraw(tenant: Tenant) -> bool:
-    """Take the announcements back unless messages are left; True when nothing is."""
+async def withdraw(tenant: Tenant) -> int:
+    """Take the announcements back unless messages are left; returns how many are."""
     await queries.withdraw(tenant.conn)
-    if await queries.count_unsettled(tenant.conn, organization_id=tenant.organization_id) == 0:
-        return True
-    await queries.announce(tenant.conn)
-    return False
+    left: int = await queries.count_unsettled(tenant.conn, organization_id=tenant.organization_id)
+    if left:
+        await queries.announce(tenant.conn)
+    return left
 
 
 async def is_suppressed(tenant: Tenant, channel: Type, recipient: str) -> bool:

@@ -1,5 +1,6 @@
 """What a job is here: a typed function, deferred in the caller's transaction, run by Procrastinate with back-off."""
 
+import asyncio
 import inspect
 import random
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from pydantic import TypeAdapter
 from db import queue as table
 from db.pool import Tenant
 from db.types import OrganizationId
+from jobs.attempts import recorded
 from jobs.resources import Resources
 
 Queue = Literal["mail", "messages", "billing", "maintenance"]
@@ -37,12 +39,22 @@ class Backoff(BaseRetryStrategy):
         self.cap_seconds = cap_seconds
 
     def get_retry_decision(self, *, exception: BaseException, job: procrastinate.jobs.Job) -> RetryDecision | None:
-        """None gives the job up; a cancelled one (the worker stops) goes back at once."""
+        """None gives the job up; one that was cut off because its worker stops goes back at once, whatever it tried."""
+        if isinstance(exception, asyncio.CancelledError):
+            return RetryDecision(retry_in={"seconds": 0})
         if isinstance(exception, GiveUp) or job.attempts + 1 >= self.attempts:
             return None
         longest = min(self.cap_seconds, 2 ** min(job.attempts + 1, 20))
         seconds = max(getattr(exception, "retry_after", None) or 0, longest * random.uniform(0.5, 1))  # noqa: S311
         return RetryDecision(retry_in={"seconds": int(seconds + 0.5)})
+
+
+class Once(BaseRetryStrategy):
+    """No second try: for jobs that come again by themselves, and whose twin may wait already."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: procrastinate.jobs.Job) -> RetryDecision | None:
+        """Always gives the job up."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,7 @@ class Job(Generic[P]):
     is_global: bool = False
     retry: BaseRetryStrategy = Backoff()
     options: table.Options = table.Options()
+    waits_once: bool = False
 
     def configure(
         self,
@@ -105,11 +118,18 @@ def global_job(
     return register
 
 
-def periodic(*, cron: str, queue: Queue) -> Callable[[Callable[[Resources, int], Awaitable[None]]], Job[[int]]]:
-    """Declare a job that the scheduler defers once per tick in the whole cluster; it gets the tick's Unix time."""
+def periodic(
+    *, cron: str, queue: Queue, waits_once: bool = False
+) -> Callable[[Callable[[Resources, int], Awaitable[None]]], Job[[int]]]:
+    """Declare a job that the scheduler defers once per tick in the whole cluster; it gets the tick's Unix time.
+
+    With `waits_once` a tick is left out while another waits, and a failed one is not repeated: the next comes soon.
+    """
 
     def register(function: Callable[[Resources, int], Awaitable[None]]) -> Job[[int]]:
-        return _register(Job(_name(function), queue, function, cron=cron, is_global=True))
+        retry = Once() if waits_once else Backoff()
+        name = _name(function)
+        return _register(Job(name, queue, function, cron=cron, is_global=True, retry=retry, waits_once=waits_once))
 
     return register
 
@@ -122,7 +142,8 @@ def build(connector: procrastinate.BaseConnector, periodic_defaults: bool = True
             _runner(declared)
         )
         if declared.cron and periodic_defaults:
-            app.periodic(cron=declared.cron)(task)
+            lock = declared.name if declared.waits_once else None
+            app.periodic(cron=declared.cron, queueing_lock=lock)(task)
     return app
 
 
@@ -155,7 +176,9 @@ def _runner(declared_job: Job[Any]) -> Callable[..., Awaitable[None]]:
         with structlog.contextvars.bound_contextvars(
             job=declared_job.name, job_id=context.job.id, organization_id=arguments.get("organization_id")
         ):
-            await declared_job.run(context.additional_context["resources"], *args, **values)
+            resources: Resources = context.additional_context["resources"]
+            async with recorded(resources, context.job, declared_job.name):
+                await declared_job.run(resources, *args, **values)
             log.debug("job.done", attempts=context.job.attempts)
 
     return run

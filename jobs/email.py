@@ -18,6 +18,7 @@ from db.emails import AccountKind
 from db.pool import Tenant
 from db.types import AccountId, Actor, EmailId, OrganizationId
 from jobs.app import Backoff, GiveUp, global_job, job
+from jobs.metrics import MAILS
 from jobs.providers.errors import ProviderError, ProviderUnavailable
 from jobs.providers.mail import Email, MailRefused, message_id
 from jobs.providers.mail_kinds import Mail
@@ -152,6 +153,12 @@ async def _attempt(
     """Hand a mail to the server: sent, refused for good (failed), or to be tried again (queued)."""
     sender, words = resources.settings.mail_from, render(mail)
     letter = Email(sender, recipient, words.subject, words.text, message_id(outbox_id, sender), html=words.html)
+    outcome, error = await _hand_over(resources, letter)
+    MAILS.labels(outcome).inc()
+    return outcome, error
+
+
+async def _hand_over(resources: Resources, letter: Email) -> tuple[emails.Outcome, ProviderError | None]:
     try:
         await resources.mail.send(letter)
     except MailRefused as refusal:

@@ -33,7 +33,7 @@ async def forget_answers(resources: Resources, timestamp: int) -> None:
             log.exception("idempotency.prune_failed", organization_id=str(organization_id))
 
 
-@periodic(cron="* * * * * */15", queue="maintenance")
+@periodic(cron="* * * * * */15", queue="maintenance", waits_once=True)
 async def rescue_stalled(resources: Resources, timestamp: int) -> None:
     """Take over what killed workers had in hand: a job runs again, and finds what it did already."""
     rescued = await maintenance.rescue_stalled_jobs(resources.database, DEAD_AFTER_SECONDS)

@@ -1,8 +1,9 @@
 """What a process holds while it runs, opened once and closed in order."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from db.limits import Limits
 from db.passwords import Passwords
@@ -20,7 +21,10 @@ from settings import Settings
 
 @dataclass
 class Resources:
-    """Handed to every handler and every job; `payments` by provider name, `sms` None when no provider is configured."""
+    """Handed to every handler and every job; `payments` by provider name, `sms` None when no provider is configured.
+
+    `stopping` is set when the process is asked to end: a long job then finishes what it has in hand and returns.
+    """
 
     settings: Settings
     database: Database
@@ -32,6 +36,7 @@ class Resources:
     payments: dict[str, PaymentProvider]
     clock: Clock
     passwords: Passwords
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @asynccontextmanager

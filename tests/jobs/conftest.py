@@ -16,6 +16,9 @@ from jobs.resources import Resources, open_resources
 from jobs.worker import work
 from settings import Settings
 from tests.servers import Urls
+from tests.stack import stack, visitor
+
+__all__ = ["stack", "visitor"]
 
 
 @dataclass(frozen=True)
