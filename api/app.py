@@ -32,6 +32,7 @@ from api import (
 from api.address import networks
 from api.exchange import Edge
 from api.http import Router
+from api.metrics import QueueFigures
 from api.middleware.body_limit import BodyLimit
 from api.middleware.cors import Cors
 from api.middleware.logging import Logging
@@ -134,6 +135,6 @@ def _lifespan(settings: Settings, routers: list[Router]) -> Any:
             await _check_self(resources)
             gc.collect()
             gc.freeze()  # what was imported stays: the collector need not walk through it under load
-            yield {"resources": resources, "openapi": document}
+            yield {"resources": resources, "openapi": document, "figures": QueueFigures(resources.database)}
 
     return lifespan

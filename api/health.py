@@ -3,7 +3,7 @@
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from api.http import PUBLIC, PublicCall, Router
-from api.metrics import exposition
+from api.metrics import QueueFigures, exposition
 from db import checks
 from db.errors import Unavailable
 from jobs.resources import Resources
@@ -56,7 +56,8 @@ async def ready(call: PublicCall) -> Response:
 @probes.get("/metrics", access=PUBLIC, limit=None, quiet=True)
 async def metrics(call: PublicCall) -> Response:
     """Metrics, in Prometheus's text format."""
-    body, kind = exposition()
+    figures: QueueFigures = call.exchange.scope["state"]["figures"]
+    body, kind = exposition(await figures.read())
     return PlainTextResponse(body, media_type=kind)
 
 
