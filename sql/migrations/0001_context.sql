@@ -50,6 +50,10 @@ as $$
 declare
     home name := (select n.nspname from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace where p.oid = function);
 begin
+    -- Named last, the temporary schema cannot put a type or a table in front of ours.
+    if exists (select from pg_catalog.pg_proc p where p.oid = function and p.prosecdef and p.proconfig @> array['search_path=""']) then
+        execute format('alter function %s set search_path = pg_catalog, pg_temp', function);
+    end if;
     execute format('grant create on schema %I to %I', home, new_owner);
     execute format('alter function %s owner to %I', function, new_owner);
     execute format('revoke create on schema %I from %I', home, new_owner);

@@ -36,7 +36,7 @@ create index usage_records_api_key_id_idx on usage.usage_records (organization_i
 
 create function usage.create_partition(first_day date) returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     partition text := 'usage_records_' || to_char(first_day, 'YYYY_MM');

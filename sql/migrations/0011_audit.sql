@@ -108,7 +108,7 @@ comment on function audit.protect(regclass) is 'Makes a table append-only for ev
 
 create function audit.create_partition(first_day date) returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     partition text := 'events_' || to_char(first_day, 'YYYY_MM');

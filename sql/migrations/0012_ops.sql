@@ -116,7 +116,7 @@ select format('%s.%s(%s)', n.nspname, p.proname, pg_catalog.oidvectortypes(p.pro
        case
            when r.function is null then 'UNREVIEWED: not in ops.reviewed_functions'
            when r.owner <> pg_catalog.pg_get_userbyid(p.proowner) then 'WRONG OWNER: reviewed as ' || r.owner
-           when not exists (select from unnest(p.proconfig) as setting where setting in ('search_path=""', 'search_path=jobs, pg_temp'))
+           when not exists (select from unnest(p.proconfig) as setting where setting in ('search_path=pg_catalog, pg_temp', 'search_path=jobs, pg_temp'))
                then 'OPEN: search_path is not pinned'
            when exists (
                select from pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a where a.grantee = 0
@@ -396,7 +396,7 @@ select 'search path', format('%s.%s(%s)', n.nspname, p.proname, pg_catalog.oidve
 from pg_catalog.pg_proc p
 join pg_catalog.pg_namespace n on n.oid = p.pronamespace
 where n.nspname not in ('pg_catalog', 'information_schema', 'jobs') and p.prokind <> 'a'
-    and not coalesce('search_path=""' = any (p.proconfig), false)
+    and not coalesce(p.proconfig && array['search_path=""', 'search_path=pg_catalog, pg_temp'], false)
 union all
 select 'context function', 'app.current_org_id()', 'not the reviewed function: plpgsql, stable, parallel safe, pinned, raising ORG01'
 where not exists (
