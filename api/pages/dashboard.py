@@ -7,15 +7,16 @@ from api.http import UserCall
 from api.pages.graph import graph
 from api.pages.render import page
 from api.pages.router import Pages, Rule
-from db import dashboard
+from db import dashboard, sessions
 
 pages = Pages("Dashboard")
 
 
-@pages.show("/dashboard", Rule.of(endpoints.router, endpoints.stats))
+@pages.show("/dashboard", Rule.of(endpoints.router, endpoints.stats), writes=True)
 async def overview(call: UserCall) -> Response:
     """The dashboard."""
     now = call.now()
+    await sessions.touch(call.tenant, call.seat.session_id, now)
     return await page(
         call,
         "dashboard.html",

@@ -47,10 +47,10 @@ class Pages:
             "", tag=tag, base="", claims=cookies.claims, error_reply=refusals.reply, form=True, documented=False
         )  # fmt: skip
 
-    def show(self, path: str, rule: Rule, *, outside: bool = False) -> Callable[[H], H]:
+    def show(self, path: str, rule: Rule, *, outside: bool = False, writes: bool = False) -> Callable[[H], H]:
         """Register a page that is read, in one transaction; with `outside` the handler opens its own."""
         limit = BY_ADDRESS if rule.access is PUBLIC else BY_USER
-        return self.router.get(path, access=rule.access, limit=limit, transaction=not outside)
+        return self.router.get(path, access=rule.access, limit=limit, transaction=not outside, writes=writes)
 
     def submit(self, path: str, rule: Rule, again: Shown, *, outside: bool = False) -> Callable[[H], H]:
         """Register what a form does; when it is refused, `again` shows the page with the form and the reason.
