@@ -9,6 +9,7 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 LOCK = os.path.join(ROOT, "requirements-dev.lock")
 STAMP = os.path.join(VENV, ".made-from")
+INHERITED = []
 NEWER = ("python3.13", "python3.12", "python3.11", "python3.14")
 
 
@@ -60,6 +61,8 @@ def make_environment(wanted):
     try:
         with open(VENV + ".lock", "w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
+            # Inherited by what we run: an installer that outlives us keeps its turn until it has ended.
+            INHERITED.append(turn.fileno())
             if not is_ready(wanted):
                 install(wanted)
     except OSError as error:
@@ -141,8 +144,9 @@ def run(command):
 
     environment = {name: value for name, value in os.environ.items() if value or name not in ("HOME", "XDG_CACHE_HOME")}
     return subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        pass_fds=INHERITED,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -103,6 +103,21 @@ def test_two_starts_at_once_make_one_environment(product: Path) -> None:
     assert sorted("Preparing" in said for _, said in answers) == [False, True]
 
 
+def test_an_installer_that_outlives_its_launcher_keeps_its_turn(product: Path, tmp_path: Path) -> None:
+    """A killed launcher leaves its installer running: the next start must not work on the same folder beside it."""
+    (tmp_path / "bin").mkdir()
+    slow = tmp_path / "bin" / "uv"
+    slow.write_text(f"#!/bin/sh\necho begin >> {tmp_path}/turns\nsleep 2\necho end >> {tmp_path}/turns\nexit 1\n")
+    slow.chmod(0o755)
+    path = f"{tmp_path}/bin:{Path(sys.executable).parent}:/usr/bin:/bin"
+    killed = subprocess.Popen([PYTHON, product / "mts"], env={"PATH": path}, stderr=subprocess.DEVNULL)
+    eventually(lambda: (tmp_path / "turns").exists())
+    killed.kill()
+    killed.wait()
+    assert launch(product, PATH=path).returncode == 0
+    assert (tmp_path / "turns").read_text().split() == ["begin", "end", "begin", "end"]
+
+
 def test_a_package_without_its_hash_is_refused_with_a_sentence(made: Path, tmp_path: Path) -> None:
     product = shutil.copytree(made, tmp_path / "copy", symlinks=True)
     (product / "requirements-dev.lock").write_text("starlette==1.0.0\n")
