@@ -2,7 +2,8 @@
 
 import asyncio
 from base64 import b64encode
-from datetime import UTC, date, timedelta
+from calendar import monthrange
+from datetime import UTC, date
 from hashlib import sha256
 from uuid import UUID
 
@@ -23,7 +24,6 @@ from api.fields import Body, Day, PageQuery, Pagination, Query, amount
 from api.http import Permission, Router, UserCall
 from api.usage_answers import EndpointUse, KeyUse, UsageAnswer, UsageDay, summary
 from db import invoices, payments, plans, spending
-from db.errors import Invalid
 from db.invoices import Cycle
 from db.payments import Attempt, ProviderName
 from db.types import CycleId, Plan
@@ -32,7 +32,6 @@ from jobs.invoices import STYLE, html
 
 router = Router("/billing", tag="Billing")
 
-LONGEST_RANGE = timedelta(days=366)
 STYLE_HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
 DOCUMENT_HEADERS = {
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; frame-ancestors 'none'"
@@ -43,7 +42,7 @@ class UsageQuery(Query):
     """Which UTC days, both included: the current month by default."""
 
     start_date: Day | None = Field(None, description="First day, YYYY-MM-DD")
-    end_date: Day | None = Field(None, description="Last day, at most a year after the first")
+    end_date: Day | None = Field(None, description="Last day, within a year of the first")
 
 
 class PlanChange(Body):
@@ -146,15 +145,10 @@ async def _invoice(call: UserCall, invoice_id: UUID) -> tuple[Cycle, list[Attemp
 
 
 def _days(query: UsageQuery, today: date) -> tuple[date, date]:
-    """The days asked for. Raises Invalid for a range that ends before it begins or is longer than a year."""
+    """The days asked for: to the end of this month when no last one is said."""
     first = query.start_date or (query.end_date or today).replace(day=1)
-    last = query.end_date or _month_end(max(first, today))
-    if last < first:
-        raise Invalid.field("end_date", "Must not be before start_date")
-    if last - first >= LONGEST_RANGE:
-        raise Invalid.field("start_date", "Must be within a year of end_date")
-    return first, last
+    return first, query.end_date or _month_end(max(first, today))
 
 
 def _month_end(day: date) -> date:
-    return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    return day.replace(day=monthrange(day.year, day.month)[1])

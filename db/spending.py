@@ -6,10 +6,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
+from db.errors import Invalid
 from db.pool import Tenant
 from db.statements import load
 
 queries = load("spending")
+
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
+LONGEST_RANGE = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,11 @@ class Spending:
 
 
 async def between(tenant: Tenant, first_day: date, last_day: date) -> Spending:
-    """Usage and cost of the UTC days from `first_day` to `last_day`, both included."""
+    """Usage and cost of the UTC days from `first_day` to `last_day`, both included.
+
+    Raises Invalid for days outside 2000–2099, a range that ends before it begins, or one of more than a year.
+    """
+    _refuse(first_day, last_day)
     span = _range(tenant, first_day, last_day)
     rows = queries.by_day(tenant.conn, first_day=first_day, last_day=last_day, **span)
     days = [DayUse(**row) async for row in rows]
@@ -117,6 +125,17 @@ def shares(total_minor: int, weights: Sequence[int]) -> list[int]:
     for index in by_remainder[: total_minor - sum(found)]:
         found[index] += 1
     return found
+
+
+def _refuse(first_day: date, last_day: date) -> None:
+    if not (FIRST_DAY <= last_day <= LAST_DAY):
+        raise Invalid.field("end_date", "Must be a day from 2000 to 2099")
+    if not (FIRST_DAY <= first_day <= LAST_DAY):
+        raise Invalid.field("start_date", "Must be a day from 2000 to 2099")
+    if last_day < first_day:
+        raise Invalid.field("end_date", "Must not be before start_date")
+    if last_day - first_day >= LONGEST_RANGE:
+        raise Invalid.field("start_date", "Must be within a year of end_date")
 
 
 def _range(tenant: Tenant, first_day: date, last_day: date) -> dict[str, Any]:

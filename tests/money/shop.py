@@ -93,6 +93,7 @@ class Shop:
 
     async def delivered(self) -> None:
         """Wait until the sandbox has nothing left to post that it may post."""
+        state: dict[str, Any] = {}
         for _ in range(400):
             state = (await self.outside.get("/control")).json()
             if not any(each["deliveries"]["waiting"] for each in state.values() if not each["hold_webhooks"]):

@@ -1,6 +1,7 @@
-"""Closing a month: one cycle and one number however often and by however many at once; nothing is lost, nothing changes."""
+"""Closing a month: one cycle and one number, however often and by however many at once; nothing is lost."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,10 @@ from tests.founding import Founded, found, new_key
 from tests.servers import Urls
 
 DUE_DAYS = 14
+ONE_MORE_LINE = """
+insert into billing.billing_cycle_lines
+select organization_id, id, 99, 'tax', plan, 'x', 1, 1, 1, 1 from billing.billing_cycles where organization_id = $1
+"""
 
 
 async def close(database: Database, founded: Founded, month: date, now: datetime | None = None) -> Any:
@@ -92,9 +97,9 @@ async def test_a_month_out_of_turn_or_still_open_is_refused(database: Database) 
 
 async def test_a_rolled_back_close_leaves_no_number_behind(database: Database) -> None:
     founded = await found(database, "starter", datetime(2027, 6, 1, tzinfo=UTC))
-    with pytest.raises(ZeroDivisionError):
+    with suppress(ZeroDivisionError):
         async with database.tenant(founded.organization_id, SYSTEM) as tenant:
-            await billing.close_cycle(tenant, date(2027, 6, 1), datetime(2027, 7, 1, tzinfo=UTC), DUE_DAYS)
+            assert await billing.close_cycle(tenant, date(2027, 6, 1), datetime(2027, 7, 1, tzinfo=UTC), DUE_DAYS)
             raise ZeroDivisionError
     cycle = await write_missing(database, founded, datetime(2027, 7, 1, tzinfo=UTC))
     assert cycle.number == 1
@@ -180,8 +185,9 @@ async def test_an_absurd_invoice_is_parked_and_can_be_released_or_voided(databas
     owner = await asyncpg.connect(urls.migrator)
     await owner.execute(
         "insert into usage.usage_records (organization_id, id, billed_month, api_key_id, endpoint, method, status_code,"
-        " duration_us, plan, is_billable, occurred_at) select $1, gen_random_uuid(), m, $2, '/x', 'POST', 200, 1, 'starter',"
-        " true, m + interval '5 days' from unnest(array['2028-02-01', '2028-03-01']::date[]) m, generate_series(1, 111000)",
+        " duration_us, plan, is_billable, occurred_at) select $1, gen_random_uuid(), m, $2, '/x', 'POST', 200, 1,"
+        " 'starter', true, m + interval '5 days'"
+        " from unnest(array['2028-02-01', '2028-03-01']::date[]) m, generate_series(1, 111000)",
         founded.organization_id, key,
     )  # fmt: skip
     await owner.close()
@@ -211,8 +217,7 @@ async def test_an_issued_invoice_cannot_be_changed_by_anybody(database: Database
         "update billing.movements set amount_minor = 1 where organization_id = $1",
         "delete from billing.movements where organization_id = $1",
         "update billing.plan_segments set plan = 'free' where organization_id = $1",
-        "insert into billing.billing_cycle_lines select organization_id, billing_cycle_id, 99, kind, plan, description,"
-        " quantity, unit_minor, unit_per, amount_minor from billing.billing_cycle_lines where organization_id = $1",
+        ONE_MORE_LINE,
     ]
     for attack in attacks:
         with pytest.raises(asyncpg.PostgresError) as refused:
