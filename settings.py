@@ -56,6 +56,9 @@ class Settings(BaseModel):
     redis_url: RedisUrl = Field(description="redis://[:PASSWORD@]HOST:PORT[/DB] of a Redis 6.2+ compatible server")
     smtp_url: SmtpUrl = Field(description="smtp://, smtp+starttls:// or smtps://[USER:PASSWORD@]HOST:PORT")
     jwt_secret: SecretStr = Field(min_length=32, description="secret of at least 32 characters that signs sessions")
+    jwt_keys: SecretStr | None = Field(
+        None, description="JWK set of ES256 keys, or a file with it: the first signs sessions, all verify them"
+    )
     stripe_secret_key: SecretStr | None = Field(None, description="sk_… of Stripe; without it Stripe is not offered")
     stripe_webhook_secret: SecretStr | None = Field(
         None, description="whsec_… of the Stripe endpoint; without it the endpoint is 404"

@@ -20,12 +20,14 @@ from api import (
     docs,
     health,
     invitations,
+    jwks,
     keys,
     messages,
     openapi,
     organizations,
     pages,
     sessions,
+    suppressions,
     team,
     webhooks,
 )
@@ -41,6 +43,7 @@ from api.middleware.request_id import RequestId
 from api.middleware.security_headers import SecurityHeaders
 from api.pages import refusals
 from api.routing import RouteTable
+from api.signing_keys import signing_keys
 from api.static import Static
 from db import checks
 from db.errors import Unavailable
@@ -59,11 +62,13 @@ SUBJECTS: tuple[Router, ...] = (
     dashboard.router,
     messages.router,
     messages.callbacks,
+    suppressions.router,
     billing.router,
     webhooks.router,
     audit.router,
     health.router,
     health.probes,
+    jwks.router,
     *pages.ROUTERS,
 )
 START_SECONDS = 30
@@ -76,6 +81,7 @@ def create_app(settings: Settings | None = None, subjects: Iterable[Router] = SU
     """
     settings = settings or Settings.from_env(os.environ)
     logs.configure(settings.log_level)
+    signing_keys(settings)  # wrong ones stop the start
     routers = [*subjects, docs.router, openapi.router]
     app = Application(routes=_routes(routers), middleware=_middleware(settings), lifespan=_lifespan(settings, routers))
     app.router.redirect_slashes = False

@@ -2,20 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
 
+from api.signing_keys import ALGORITHMS, signing_keys
 from db.errors import Unauthorized
 from db.types import AccountId, OrganizationId, SessionId, UserId
 from settings import Settings
 
 AUDIENCE = "mts"
-_ALGORITHMS = ["HS256"]
 _LEEWAY = 5  # seconds of clock skew between processes
 _MAX_LENGTH = 2048  # characters; ours are about 500
 
@@ -57,18 +55,21 @@ def issue(
         "iat": int(now.timestamp()),
         "exp": int(expires.timestamp()),
     }
-    return jwt.encode({"alg": "HS256", "typ": "JWT"}, content, _key(settings), algorithms=_ALGORITHMS), expires
+    kid, algorithm, key = signing_keys(settings).signer
+    header = {"alg": algorithm, "typ": "JWT"} | ({"kid": kid} if kid else {})
+    return jwt.encode(header, content, key, algorithms=[algorithm]), expires
 
 
 def read(settings: Settings, token: str, now: datetime) -> Claims:
-    """Check the signature and every claim of a token.
+    """Check the signature, by the key and the algorithm that the key is for, and every claim of a token.
 
     Raises Unauthorized INVALID_TOKEN for whatever is wrong with it; the answer does not say what.
     """
     try:
         if len(token) > _MAX_LENGTH:
             raise ValueError("too long")
-        content = jwt.decode(token, _key(settings), algorithms=_ALGORITHMS).claims
+        keys = signing_keys(settings)
+        content = jwt.decode(token, lambda found: keys.verifier(found.headers()), algorithms=ALGORITHMS).claims
         claims = _claims(content)
         _check(settings, content, claims, now.timestamp())
         return claims
@@ -90,14 +91,6 @@ def _claims(content: dict[str, Any]) -> Claims:
 def _check(settings: Settings, content: dict[str, Any], claims: Claims, now: float) -> None:
     if content["iss"] != settings.base_url or content["aud"] != AUDIENCE:
         raise ValueError("issued by or for another")
-    if claims.expires_at.timestamp() <= now or claims.issued_at.timestamp() > now + _LEEWAY:
+    begins = max(content["iat"], content.get("nbf", 0))
+    if claims.expires_at.timestamp() <= now or begins > now + _LEEWAY:
         raise ValueError("not valid now")
-
-
-def _key(settings: Settings) -> OctKey:
-    return _imported(settings.jwt_secret.get_secret_value())
-
-
-@lru_cache(maxsize=4)
-def _imported(secret: str) -> OctKey:
-    return OctKey.import_key(secret)

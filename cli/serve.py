@@ -7,6 +7,7 @@ import signal
 import uvicorn
 from starlette.types import ASGIApp
 
+from api.signing_keys import signing_keys
 from cli.embedded.ports import is_free
 from cli.embedded.process import end_with_parent
 from cli.errors import CommandError
@@ -25,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings.from_env(os.environ)
     if not is_free(settings.port, settings.host):
         raise CommandError(f"Port {settings.port} is in use by another program. Set PORT to a free one.")
+    signing_keys(settings)
     refuse_unsafe_start(settings)
     os.environ["MTS_SERVE_PID"] = str(os.getpid())
     uvicorn.run(
