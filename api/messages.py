@@ -5,13 +5,12 @@ from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-import phonenumbers
-from email_validator import EmailNotValidError, validate_email
 from pydantic import Field, StringConstraints
 
 from api import cursors
 from api.fields import Amount, Answer, Body, CursorPagination, CursorQuery, Timestamp
 from api.http import SIGNED, KeyCall, Router, Scope, SignedCall
+from api.recipients import email_address, phone_number
 from db import messages
 from db.errors import Invalid, NotFound
 from db.types import Actor, MessageId, OrganizationId
@@ -149,25 +148,12 @@ async def callback(call: SignedCall, organization_id: UUID, message_id: UUID) ->
 def _checked(call: KeyCall, body: NewMessage) -> tuple[str, int]:
     """The recipient in its canonical form and the number of SMS parts; raises Invalid for what cannot be sent."""
     if body.type == "email":
-        try:
-            return validate_email(body.to, check_deliverability=False).normalized, 1
-        except EmailNotValidError:
-            raise Invalid.field("to", "Must be a valid e-mail address") from None
+        return email_address(body.to, "to"), 1
     if call.resources.sms is None and not call.key.is_test:
         raise Invalid.field("type", "SMS is not offered by this installation")
     if len(body.message) > LONGEST_SMS:
         raise Invalid.field("message", f"Must be at most {LONGEST_SMS} characters for sms")
-    return _phone_number(body.to), segments(body.message)
-
-
-def _phone_number(to: str) -> str:
-    try:
-        number = phonenumbers.parse(to)
-    except phonenumbers.NumberParseException:
-        raise Invalid.field("to", "Must be a phone number in E.164, such as +14155550123") from None
-    if not phonenumbers.is_possible_number(number):
-        raise Invalid.field("to", "Must be a possible phone number")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return phone_number(body.to, "to"), segments(body.message)
 
 
 def _ring(call: KeyCall) -> Any:

@@ -50,6 +50,7 @@ class Permission(Enum):
     MANAGE_WEBHOOKS = "Manage webhook endpoints"
     VIEW_AUDIT = "View audit trail"
     MANAGE_ORGANIZATION = "Rename the organization"
+    MANAGE_SUPPRESSIONS = "Manage suppressed recipients"
 
 
 class Reach(StrEnum):
@@ -77,6 +78,7 @@ MATRIX: dict[Permission, tuple[Reach, Reach, Reach]] = {
     Permission.MANAGE_WEBHOOKS: (_ALL, _ALL, _NONE),
     Permission.VIEW_AUDIT: (_ALL, _ALL, _NONE),
     Permission.MANAGE_ORGANIZATION: (_ALL, _NONE, _NONE),
+    Permission.MANAGE_SUPPRESSIONS: (_ALL, _ALL, _NONE),
 }
 
 _BY_ROLE: dict[str, dict[Permission, Reach]] = {

@@ -71,6 +71,23 @@ async def settle(tenant: Tenant, email_id: EmailId, outcome: Outcome, now: datet
     )
 
 
+async def count_waiting(tenant: Tenant) -> int:
+    """How many mails of the organization wait to be sent; 500 stands for more."""
+    waiting: int = await queries.count_waiting(tenant.conn, organization_id=tenant.organization_id)
+    return waiting
+
+
+async def bounce(tenant: Tenant, email_id: EmailId, error: str) -> None:
+    """Write that a mail came back after it was sent."""
+    await queries.bounce(tenant.conn, organization_id=tenant.organization_id, id=email_id, error=error)
+
+
+async def recipient(tenant: Tenant, email_id: EmailId) -> str | None:
+    """Whom a mail was for, or None without it."""
+    found: str | None = await queries.recipient(tenant.conn, organization_id=tenant.organization_id, id=email_id)
+    return found
+
+
 async def queue_for_account(
     conn: Any, account_id: AccountId, kind: AccountKind, unless_since: datetime | None = None
 ) -> UUID | None:

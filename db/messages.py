@@ -165,19 +165,15 @@ async def withdraw(tenant: Tenant) -> int:
     return left
 
 
-async def is_suppressed(tenant: Tenant, channel: Type, recipient: str) -> bool:
-    """Whether this recipient must not be written to."""
-    found: bool = await queries.is_suppressed(
-        tenant.conn, organization_id=tenant.organization_id, channel=channel, recipient=recipient
-    )
+async def bounce(tenant: Tenant, message_id: MessageId, error: str, now: datetime) -> None:
+    """Write that an e-mail came back after it was sent; nothing changes for one that failed already."""
+    await queries.bounce(tenant.conn, organization_id=tenant.organization_id, id=message_id, error=error, now=now)
+
+
+async def recipient(tenant: Tenant, message_id: MessageId) -> str | None:
+    """Whom a message was for, or None without it."""
+    found: str | None = await queries.recipient(tenant.conn, organization_id=tenant.organization_id, id=message_id)
     return found
-
-
-async def suppress(tenant: Tenant, channel: Type, recipient: str, reason: str) -> None:
-    """Stop writing to a recipient."""
-    await queries.suppress(
-        tenant.conn, organization_id=tenant.organization_id, channel=channel, recipient=recipient, reason=reason
-    )
 
 
 async def organization_name(tenant: Tenant) -> str:

@@ -14,6 +14,7 @@ from jobs.resources import Resources
 ATTEMPTS = 8
 LONGEST_WAIT = timedelta(hours=1)
 SUPPRESSING = ("invalid_number", "unsubscribed")
+SUPPRESSED = "suppressed: "
 
 
 async def deliver(
@@ -51,7 +52,7 @@ async def _email(resources: Resources, organization: str, message: Claimed) -> O
     except MailRefused as error:
         if not error.permanent:
             return _later(resources, message, f"{error.code} {error.reason}")
-        prefix = "suppressed: " if error.stage == "recipient" else ""
+        prefix = SUPPRESSED if error.stage == "recipient" else ""
         return Outcome("failed", provider="smtp", error=f"{prefix}{error.code} {error.reason}")
     except ProviderUnavailable as error:
         return _later(resources, message, str(error))
@@ -68,7 +69,7 @@ async def _sms(resources: Resources, organization_id: OrganizationId, message: C
     except SmsRefused as error:
         if error.fault == "temporary":
             return _later(resources, message, error.code)
-        prefix = "suppressed: " if error.fault in SUPPRESSING else ""
+        prefix = SUPPRESSED if error.fault in SUPPRESSING else ""
         return Outcome("failed", provider=sms.name, error=f"{prefix}{error.code}")
     except ProviderUnavailable as error:
         if error.uncertain:

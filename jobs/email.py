@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from db import accounts, emails, messages
+from db import accounts, emails, suppressions
 from db.accounts import Account
 from db.emails import AccountKind
 from db.pool import Tenant
@@ -95,7 +95,8 @@ async def send(resources: Resources, organization_id: OrganizationId, email_id: 
     async with resources.database.tenant(organization_id, WORKER) as tenant:
         await emails.settle(tenant, claimed.id, outcome, resources.clock.now(), str(error) if error else None)
         if outcome == "failed" and isinstance(error, MailRefused) and error.stage == "recipient":
-            await messages.suppress(tenant, "email", claimed.recipient, str(error))
+            now = resources.clock.now()
+            await suppressions.add(tenant, "email", claimed.recipient, "refusal", str(error), now)
     log.info("email.attempted", kind=claimed.kind, email_id=str(claimed.id), outcome=outcome)
     if outcome == "queued" and error is not None:
         raise error
@@ -125,7 +126,7 @@ async def _claim(
         claimed = await emails.claim(tenant, email_id, now)
         if claimed is None:
             return None, None
-        if await messages.is_suppressed(tenant, "email", claimed.recipient):
+        if await suppressions.holds(tenant, "email", claimed.recipient, suppressions.FROM_OUTSIDE):
             await emails.settle(tenant, email_id, "dropped", now, "recipient is suppressed")
             return claimed, None
         mail = await _composer_of(claimed.kind)(resources, tenant, claimed.subject_id, claimed.recipient)

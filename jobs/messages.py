@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import structlog
 
-from db import messages, queue
+from db import messages, queue, suppressions
 from db.messages import Claimed, Outcome
 from db.pool import Tenant
 from db.types import Actor, OrganizationId
 from jobs.app import Once, global_job, periodic
-from jobs.delivery import deliver, find_out
+from jobs.delivery import SUPPRESSED, deliver, find_out
 from jobs.metrics import MESSAGES
 from jobs.resources import Resources
 
@@ -93,7 +93,7 @@ async def _batch(resources: Resources, organization_id: OrganizationId) -> Turn:
 
 
 async def _allowed(tenant: Tenant, message: Claimed) -> bool:
-    if not await messages.is_suppressed(tenant, message.type, message.recipient):
+    if not await suppressions.holds(tenant, message.type, message.recipient):
         return True
     await messages.settle(tenant, message.id, Outcome("failed", error="recipient is suppressed"), message.claimed_at)
     return False
@@ -114,8 +114,11 @@ async def _attempt(
             return
         async with resources.database.tenant(organization_id, WORKER) as tenant:
             await messages.settle(tenant, message.id, outcome, resources.clock.now())
-            if outcome.error and outcome.error.startswith("suppressed:"):
-                await messages.suppress(tenant, message.type, message.recipient, outcome.error)
+            if outcome.error and outcome.error.startswith(SUPPRESSED):
+                reason = outcome.error.removeprefix(SUPPRESSED)
+                await suppressions.add(
+                    tenant, message.type, message.recipient, "refusal", reason, resources.clock.now()
+                )
         MESSAGES.labels(message.type, outcome.status).inc()
         log.info("message.attempted", message_id=str(message.id), type=message.type, status=outcome.status)
 

@@ -18,6 +18,22 @@ update messaging.emails
 set status = :status, sent_at = case when :status = 'sent' then :now::timestamptz end, error = :error
 where organization_id = :organization_id and id = :id and status = 'sending';
 
+-- name: count_waiting$
+-- How many mails of the organization wait to be sent, five hundred at most; by emails_waiting_idx.
+select count(*) from (
+    select from messaging.emails where organization_id = :organization_id and status = 'queued' limit 500
+) waiting;
+
+-- name: bounce!
+-- Writes that a mail came back after it was sent; by emails_pkey.
+update messaging.emails
+set status = 'failed', error = :error
+where organization_id = :organization_id and id = :id and status in ('sending', 'sent');
+
+-- name: recipient$
+-- Whom a mail was for; by emails_pkey.
+select recipient from messaging.emails where organization_id = :organization_id and id = :id;
+
 -- name: queue_account_mail$
 -- True when a mail to a person was asked for, false when one of its kind was since a time; by identity.account_mails_account_id_idx.
 select identity.queue_account_mail(:id, :account_id, :kind, :unless_since);

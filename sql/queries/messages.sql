@@ -99,19 +99,16 @@ select identity.withdraw_work('messages');
 select (select count(*) from messaging.messages where organization_id = :organization_id and status = 'queued')
      + (select count(*) from messaging.messages where organization_id = :organization_id and status = 'sending');
 
--- name: is_suppressed$
--- Whether the organization must not write to this recipient; by the primary key.
-select exists (
-    select from messaging.suppressions
-    where organization_id = :organization_id and channel = :channel and recipient = :recipient
-);
-
--- name: suppress!
--- Stops writing to a recipient.
-insert into messaging.suppressions (organization_id, channel, recipient, reason)
-values (:organization_id, :channel, :recipient, :reason)
-on conflict (organization_id, channel, recipient) do nothing;
-
 -- name: organization_name$
 -- The name that stands under a customer's e-mail.
 select name from tenancy.organizations where organization_id = :organization_id;
+
+-- name: bounce!
+-- Writes that an e-mail came back after it was sent; by the primary key.
+update messaging.messages
+set status = 'failed', failed_at = :now, error = :error
+where organization_id = :organization_id and id = :id and type = 'email' and status in ('sending', 'sent', 'unknown');
+
+-- name: recipient$
+-- Whom a message was for; by the primary key.
+select recipient from messaging.messages where organization_id = :organization_id and id = :id;

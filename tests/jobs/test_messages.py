@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from db import messages, queue
+from db import messages, queue, suppressions
 from db.pool import Database
 from db.types import SYSTEM, ApiKeyId, MessageId
 from jobs import messages as deliveries
@@ -93,7 +93,7 @@ async def test_a_mailbox_that_does_not_exist_is_suppressed(
     assert row["status"] == "failed"
     assert "550" in row["error"]
     async with api.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
-        assert await messages.is_suppressed(tenant, "email", "nobody@example.com")
+        assert await suppressions.holds(tenant, "email", "Nobody@example.com")
 
 
 async def test_a_busy_server_is_tried_again_later(api: Database, resources: Resources, outside: Outside) -> None:
