@@ -99,7 +99,7 @@ async def upgrade(call: UserCall, body: PlanChange) -> PlanAnswer:
     access=Permission.PAY_INVOICES,
     message="Continue to the provider's page",
     transaction=False,
-    errors=("CONFLICT", "SERVICE_UNAVAILABLE"),
+    errors=("CONFLICT", "NOT_FOUND", "SERVICE_UNAVAILABLE"),
 )
 async def initiate_payment(call: UserCall, body: PaymentStart) -> Checkout:
     """Start paying an invoice. A second call gives the same page; another provider closes the first one's page."""

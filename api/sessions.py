@@ -75,7 +75,7 @@ async def end(call: UserCall, session_id: UUID) -> None:
         raise NotFound("Session")
 
 
-@router.post("/switch-organization", access=ANY_USER, transaction=False, message="Switched")
+@router.post("/switch-organization", access=ANY_USER, transaction=False, message="Switched", errors=("NOT_FOUND",))
 async def switch_organization(call: UserCall, body: Switch) -> SignedInAnswer:
     """Go on in another of one's organizations: a new session there takes the place of this one."""
     seat = signing_in.choose(await signing_in.list_seats(call, call.seat.account_id), body.organization_id)
