@@ -119,6 +119,17 @@ class Settings(BaseModel):
         0, ge=0, le=65535, description="port of a worker's own metrics on HOST; 0 for none"
     )
     bcrypt_rounds: int = Field(12, ge=4, le=16, description="cost of password hashes; 12 is about 200 ms")
+    api_key_pepper: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="secret that API keys are hashed with; without it SHA-256 alone. Changing it ends every key",
+    )
+    usage_kept_months: int | None = Field(
+        None,
+        ge=3,
+        le=120,
+        description="whole months of single usage records kept; without it all. Their sums stay for ever",
+    )
     session_days: int = Field(7, ge=1, le=90, description="life of a session")
     billing_grace_minutes: int = Field(
         10, ge=0, le=1440, description="minutes after the end of a month in which late requests are still counted in it"
