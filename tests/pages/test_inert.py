@@ -71,8 +71,13 @@ async def test_what_a_form_sent_comes_back_as_text(browser: BrowserContext) -> N
 async def test_an_inline_script_would_not_run(browser: BrowserContext) -> None:
     page = await browser.new_page()
     await page.goto("/login")
-    await page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=window.hurt=1>')")
-    await page.wait_for_timeout(200)
+    blocked = await page.evaluate(
+        """new Promise(resolve => {
+            document.addEventListener('securitypolicyviolation', event => resolve(event.effectiveDirective));
+            document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=window.hurt=1>');
+        })"""
+    )
+    assert blocked == "script-src-attr"
     assert await page.evaluate("window.hurt") is None
 
 
