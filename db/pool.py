@@ -42,14 +42,18 @@ class Database:
         self._turn = asyncio.Semaphore(size)
 
     @classmethod
-    async def open(cls, url: str, size: int, application_name: str) -> "Database":
-        """Connect lazily with up to `size` connections; Postgres may still be away."""
+    async def open(cls, url: str, size: int, application_name: str, *, statement_cache_size: int = 100) -> "Database":
+        """Connect lazily with up to `size` connections; Postgres may still be away.
+
+        Behind a PgBouncer older than 1.21 in transaction mode `statement_cache_size` must be 0.
+        """
         pool = asyncpg.create_pool(
             url,
             min_size=0,
             max_size=size,
             init=_prepare,
             reset=_reset,
+            statement_cache_size=statement_cache_size,
             timeout=5,
             command_timeout=60,
             max_inactive_connection_lifetime=300,
