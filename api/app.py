@@ -29,6 +29,7 @@ from api import (
     sessions,
     suppressions,
     team,
+    unsubscribe,
     webhooks,
 )
 from api.address import networks
@@ -69,6 +70,7 @@ SUBJECTS: tuple[Router, ...] = (
     health.router,
     health.probes,
     jwks.router,
+    unsubscribe.router,
     *pages.ROUTERS,
 )
 START_SECONDS = 30

@@ -11,52 +11,19 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.call import PublicCall
+from api.declaration import Declaration
 from api.error_table import ERRORS
-from api.exchange import Exchange
+from api.exchange import ErrorReply, Exchange
 from api.fields import Body, Query, unmark
 from api.inputs import BodyReader, QueryReader, path_reader, read_body
-from api.permissions import Access, Permission
-from api.permissions import Scope as KeyScope
 from api.reply import JSON, Header, Reply, success_head
 from api.tokens import Claims
 from db.errors import DomainError
 from jobs.resources import Resources
 
 Handler = Callable[..., Awaitable[Any]]
-AccessRule = Access | Permission | KeyScope
 Flow = Callable[["Endpoint", Exchange, Scope, Receive], Awaitable[Reply]]
-ErrorReply = Callable[[DomainError, Exchange], Reply]
 ReadClaims = Callable[[Exchange, Resources], Claims]
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """At most `count` calls in `window` seconds: by address prefix on public endpoints, by user on the others."""
-
-    name: str
-    count: int
-    window: int
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """What a subject says about an endpoint where it registers it; `api.http.Options` explains each field."""
-
-    method: str
-    template: str
-    tag: str
-    access: AccessRule
-    status: int
-    message: str
-    limit: Limit | None
-    idempotent: bool
-    secret_answer: bool
-    read_only: bool
-    transaction: bool
-    verified: bool
-    cache: str
-    errors: tuple[str, ...]
-    quiet: bool
 
 
 @dataclass(slots=True)
@@ -97,7 +64,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange: Exchange = scope["exchange"]
-        exchange.endpoint = self
+        exchange.declared, exchange.error_reply = self.declared, self._error_reply
         try:
             reply = await self._flow(self, exchange, scope, receive)
         except DomainError as error:

@@ -1,19 +1,18 @@
 """One request and its answer as the middleware sees them: made at the edge, shared by every step, logged at the end."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from time import perf_counter
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from starlette.types import Message, Scope, Send
 
 from api.address import client_address
-from api.reply import Header
+from api.declaration import Declaration
+from api.reply import Header, Reply
+from db.errors import DomainError
 from jobs.logs import request_context
-
-if TYPE_CHECKING:
-    from api.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,9 @@ class Exchange:
     __slots__ = (
         "_address",
         "_forward",
+        "declared",
         "edge",
-        "endpoint",
+        "error_reply",
         "headers",
         "organization_id",
         "record_id",
@@ -55,7 +55,9 @@ class Exchange:
         self.request_id = str(record_id)
         self.started = perf_counter()
         self.status = 0
-        self.endpoint: Endpoint | None = None  # the registered endpoint that answers, once it is known
+        # Of the endpoint that answers, once it is known: what is declared about it, and how its errors look.
+        self.declared: Declaration | None = None
+        self.error_reply: Callable[[DomainError, Exchange], Reply] | None = None
         self.organization_id: UUID | None = None
         self.replayed = False  # the answer is a stored one
         self.headers: list[Header] = []
@@ -87,7 +89,7 @@ class Exchange:
     @property
     def route(self) -> str:
         """The path template of the endpoint, or a dash when none was found: never the raw path."""
-        return self.endpoint.declared.template if self.endpoint else "-"
+        return self.declared.template if self.declared else "-"
 
     @property
     def duration(self) -> float:
@@ -100,3 +102,7 @@ class Exchange:
         if self._address is None:
             self._address = client_address(self.scope, self.edge.proxies)
         return self._address
+
+
+ErrorReply = Callable[[DomainError, Exchange], Reply]
+"""How a refusal looks to whoever asked: the API's envelope, or a page."""

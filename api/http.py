@@ -5,7 +5,9 @@ from typing import TypedDict, TypeVar, Unpack
 
 from api import errors
 from api.call import KeyCall, PublicCall, SignedCall, TenantCall, UserCall
-from api.endpoint import AccessRule, Declaration, Endpoint, ErrorReply, Handler, Limit, ReadClaims
+from api.declaration import AccessRule, Declaration, Limit
+from api.endpoint import Endpoint, Handler, ReadClaims
+from api.exchange import ErrorReply
 from api.flows import flow_for
 from api.middleware import authentication
 from api.permissions import ANY_USER, PUBLIC, SIGNED, Access, Permission, Scope

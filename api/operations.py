@@ -3,7 +3,8 @@
 import inspect
 from typing import Any
 
-from api.endpoint import AccessRule, Endpoint
+from api.declaration import AccessRule
+from api.endpoint import Endpoint
 from api.error_table import ERRORS
 from api.permissions import PUBLIC, SIGNED, Permission, Scope
 

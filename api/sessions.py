@@ -83,7 +83,7 @@ async def switch_organization(call: UserCall, body: Switch) -> SignedInAnswer:
         if not await sessions.revoke(tenant.conn, call.seat.account_id, call.seat.session_id):
             raise Unauthorized("INVALID_TOKEN", "The token is invalid or has expired")
         member = await team.member(tenant, seat.user_id)
-        return people.signed_in(await signing_in.open_session(call, tenant, member))
+        return people.signed_in(await signing_in.open_session(call, tenant, member, goes_on=True))
 
 
 @router.post(

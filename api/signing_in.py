@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from api import tokens
+from api import devices, tokens
 from api.call import PublicCall
 from api.credentials import NewPerson, authenticate, invalid_credentials, new_person
 from db import accounts, organizations, sessions, team
@@ -95,14 +95,19 @@ async def sign_in(call: PublicCall, account: Account, seat: SeatReference) -> Si
         return await open_session(call, tenant, await team.member(tenant, seat.user_id))
 
 
-async def open_session(call: PublicCall, tenant: Tenant, member: Member) -> SignedIn:
-    """Open a session within the caller's transaction and sign its token."""
+async def open_session(call: PublicCall, tenant: Tenant, member: Member, *, goes_on: bool = False) -> SignedIn:
+    """Open a session within the caller's transaction and sign its token.
+
+    The person is told of a log-in from a new device, unless the session `goes_on` from one that ends with it.
+    """
     now = call.now()
     expires_at = (now + timedelta(days=call.settings.session_days)).replace(microsecond=0)
     session_id = await sessions.open_session(
         tenant, account_id=member.account_id, user_id=member.id, user_agent=call.exchange.header(b"user-agent"),
         address=call.address, now=now, expires_at=expires_at,
     )  # fmt: skip
+    if not goes_on and await devices.is_new(call, tenant, member, session_id):
+        await mail.enqueue(tenant, "new_session", subject_id=session_id, recipient=member.email)
     token, _ = tokens.issue(
         call.settings, account_id=member.account_id, user_id=member.id, organization_id=tenant.organization_id,
         session_id=session_id, now=now, expires_at=expires_at,

@@ -13,6 +13,7 @@ from db import invitations, team
 from db.errors import Forbidden
 from db.types import Role, UserId
 from jobs import email as mail
+from jobs.team import tell_of_role
 
 router = Router("/team", tag="Team")
 
@@ -95,7 +96,11 @@ async def change_role(call: UserCall, user_id: UUID, body: NewRole) -> ChangedUs
     """Change a member's role; it holds from the member's next request on."""
     await acting_role(call, Permission.CHANGE_ROLES)
     await _refuse_oneself(call, user_id)
+    owners = await team.owners(call.tenant)
+    before = await team.role_of(call.tenant, UserId(user_id))
     member = await team.set_role(call.tenant, UserId(user_id), body.role)
+    if before != member.role:
+        await tell_of_role(call.tenant, member, owners)
     return ChangedUser(user=UserAnswer.of_member(member, call.organization_id))
 
 
@@ -112,7 +117,9 @@ async def transfer_ownership(call: UserCall, body: Successor) -> ChangedUser:
     await acting_role(call, Permission.HAND_OVER_OWNERSHIP)
     if body.user_id == call.seat.user_id:
         raise Forbidden("PERMISSION_DENIED", "You are the owner already")
+    owners = await team.owners(call.tenant)
     successor = await team.hand_over(call.tenant, call.seat.user_id, UserId(body.user_id))
+    await tell_of_role(call.tenant, successor, [owner for owner in owners if owner.id != successor.id])
     return ChangedUser(user=UserAnswer.of_member(successor, call.organization_id))
 
 

@@ -1,7 +1,7 @@
 """How often: rate limit and quota of API keys with their headers, and limits by address and by user."""
 
 from api.address import prefix
-from api.endpoint import Limit
+from api.declaration import Limit
 from api.exchange import Exchange
 from api.middleware.authentication import presented_key
 from db.limits import Admission

@@ -32,9 +32,9 @@ class Logging:
         finally:
             method = scope["method"] if scope["method"] in METHODS else "other"
             duration = exchange.duration
-            endpoint = exchange.endpoint
+            declared = exchange.declared
             observe(exchange.route, method, exchange.status, duration)
-            if self._writes_debug if endpoint is not None and endpoint.declared.quiet else self._writes_info:
+            if self._writes_debug if declared is not None and declared.quiet else self._writes_info:
                 self._output.write(_line(method, duration, exchange))
 
 

@@ -31,7 +31,7 @@ class Recovery:
         except Exception as error:
             if exchange.status:  # the answer has begun: only a broken connection tells that it is not whole
                 raise
-            reply = self.unrouted if exchange.endpoint is None else exchange.endpoint.error
+            reply = exchange.error_reply or self.unrouted
             await reply(refusal_of(error, exchange), exchange).send(send)
 
 

@@ -21,8 +21,8 @@ _OURS = re.compile(r"/(?!/)[A-Za-z0-9/_.~-]*(\?[A-Za-z0-9_.~=&%-]*)?")
 
 def reply(error: DomainError, exchange: Exchange) -> Reply:
     """The answer for an error on a page."""
-    endpoint = exchange.endpoint
-    if error.code in LOGGED_OUT and endpoint is not None and endpoint.declared.access is not PUBLIC:
+    declared = exchange.declared
+    if error.code in LOGGED_OUT and declared is not None and declared.access is not PUBLIC:
         return _log_in(exchange)
     if error.code == "ORGANIZATION_SUSPENDED":
         cookies.end_session(exchange, _resources(exchange).settings)

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from starlette.responses import RedirectResponse, Response
 
 from api.call import PublicCall, UserCall
-from api.endpoint import AccessRule, Handler, Limit
+from api.declaration import AccessRule, Limit
+from api.endpoint import Handler
 from api.http import ANY_USER, BY_ADDRESS, BY_USER, PUBLIC, Router
 from api.pages import cookies, refusals
 from api.pages.cookies import Notice

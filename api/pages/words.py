@@ -1,6 +1,5 @@
 """How pages write numbers, amounts, times and devices."""
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -10,13 +9,7 @@ from markupsafe import Markup
 
 from db.types import Money
 from jobs.invoices import PROVIDERS, STATES
-from jobs.providers.mail_words import count, day, money
-
-_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
-_SYSTEMS = (
-    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
-    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
-)  # fmt: skip
+from jobs.providers.mail_words import count, day, device, money
 
 
 def cents(minor: int, currency: str = "USD") -> str:
@@ -56,16 +49,6 @@ def short_day(when: date) -> str:
 def percent(rate: float) -> str:
     """`99.5%`, without zeros that say nothing."""
     return f"{rate:.2f}".rstrip("0").rstrip(".") + "%"
-
-
-def device(user_agent: str | None) -> str:
-    """Browser and system of a session: `Firefox on Linux`."""
-    agent = user_agent or ""
-    browser = next((name for mark, name in _BROWSERS if mark in agent), None)
-    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
-    if browser and system:
-        return f"{browser} on {system}"
-    return browser or system or re.split(r"[/ ]", agent, maxsplit=1)[0][:40] or "Unknown device"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
