@@ -36,6 +36,9 @@ def run(args: argparse.Namespace) -> int:
             guide = Guide(instance.base_url, instance.sandbox["index"].rstrip("/"))
             try:
                 walk(guide, lambda month: _mts(environment, "close-month", month, "--unfinished"))
+            except CommandError as error:
+                said = (Path(folder) / "dev.log").read_text(errors="replace")
+                raise CommandError(f"{error}\nThe installation's last words:\n{said[-4000:]}") from None
             finally:
                 guide.close()
     print("\nThat was the whole way. `./mts dev` runs the same for you to try.")

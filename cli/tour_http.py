@@ -53,7 +53,10 @@ class Guide:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token:
             sent |= {"X-API-Key": token} if token.startswith("sk_") else {"Authorization": f"Bearer {token}"}
-        answer = self._client.request(method, f"/api/v1{path}", json=body, headers=sent)
+        try:
+            answer = self._client.request(method, f"/api/v1{path}", json=body, headers=sent)
+        except httpx.TransportError as error:
+            raise CommandError(f"{self.base_url} does not answer ({type(error).__name__}).") from None
         if shown:
             print(_curl(method, f"{self.base_url}/api/v1{path}", sent, body))
             print(_answer(answer), flush=True)
