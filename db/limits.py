@@ -14,6 +14,7 @@ from db.key_cache import Entry, KeyCache, ResolvedKey
 from db.last_use import LastUse
 from db.limit_headers import Verdict, headers, refusal
 from db.pool import Database
+from db.quota_watch import QuotaWatch
 from db.types import Clock, OrganizationId
 
 __all__ = ["Admission", "Limits", "ResolvedKey"]
@@ -42,11 +43,13 @@ class Limits:
         self._fills: dict[bytes, asyncio.Task[Entry | None]] = {}
         self._local = LocalWindows(processes)
         self._last_use = LastUse(database, clock)
+        self._quota_watch = QuotaWatch(database)
         self.counters = Counters(redis_url, on_connect=self._cache.clear)
 
     async def close(self) -> None:
         """Write the last use of keys and close the connections to Redis."""
         await self._last_use.close()
+        await self._quota_watch.close()
         await self.counters.close()
 
     async def ping(self) -> None:
@@ -138,6 +141,8 @@ class Limits:
             refused = Forbidden("ORGANIZATION_SUSPENDED", "This organization is suspended")
         self._last_use.note(key.organization_id, key.api_key_id)
         month = verdict.month if verdict.kind == "ok" and verdict.month_used >= 0 else None
+        if month is not None and key.month_quota:
+            self._quota_watch.saw(key.organization_id, verdict.month_used, key.month_quota)
         return Admission(key, headers(key, verdict), refused, month)
 
     async def _fill(self, digest: bytes) -> Entry | None:

@@ -10,7 +10,7 @@ from db.types import OrganizationId
 
 queries = load("work")
 
-Kind = Literal["plan_change", "dunning", "payments"]
+Kind = Literal["plan_change", "dunning", "payments", "usage_alert"]
 
 
 async def announce(tenant: Tenant, kind: Kind) -> None:

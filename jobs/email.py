@@ -21,7 +21,7 @@ from jobs.app import Backoff, GiveUp, global_job, job
 from jobs.metrics import MAILS
 from jobs.providers.errors import ProviderError, ProviderUnavailable
 from jobs.providers.mail import Email, MailRefused, message_id
-from jobs.providers.mail_kinds import Mail
+from jobs.providers.mail_kinds import Mail, UsageAlert
 from jobs.providers.render import render
 from jobs.resources import Resources
 
@@ -153,7 +153,10 @@ async def _attempt(
 ) -> tuple[emails.Outcome, ProviderError | None]:
     """Hand a mail to the server: sent, refused for good (failed), or to be tried again (queued)."""
     sender, words = resources.settings.mail_from, render(mail)
-    letter = Email(sender, recipient, words.subject, words.text, message_id(outbox_id, sender), html=words.html)
+    letter = Email(
+        sender, recipient, words.subject, words.text, message_id(outbox_id, sender), html=words.html,
+        unsubscribe_url=mail.unsubscribe_url if isinstance(mail, UsageAlert) else None,
+    )  # fmt: skip
     outcome, error = await _hand_over(resources, letter)
     MAILS.labels(outcome).inc()
     return outcome, error

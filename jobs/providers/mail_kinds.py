@@ -121,7 +121,10 @@ class KeyCreated:
 
 @dataclass(frozen=True, slots=True)
 class SecurityNotice:
-    """To a person whose account or seat has changed; `address` and `device` are those of whoever did it."""
+    """To a person whose account or seat has changed; `address` and `device` are those of whoever did it.
+
+    `person` and `role` say whose role it is now, where it is about one.
+    """
 
     event: SecurityEvent
     name: str | None
@@ -130,6 +133,8 @@ class SecurityNotice:
     address: str | None
     device: str | None
     action_url: Link
+    person: str | None = None
+    role: Role | None = None
 
     @property
     def words(self) -> SecurityWords:
@@ -141,6 +146,8 @@ class SecurityNotice:
         """What is known about the event, as label and value."""
         known = [
             ("Organization", self.organization),
+            ("Person", self.person),
+            ("Role", self.role),
             ("When", moment(self.at)),
             ("Address", self.address),
             ("Device", self.device),
@@ -150,7 +157,10 @@ class SecurityNotice:
 
 @dataclass(frozen=True, slots=True)
 class UsageAlert:
-    """To owners and admins, once a month at 80 and at 100 % of the quota; `overage` is None where it is hard."""
+    """To owners and admins, once a month at 80 and at 100 % of the quota; `overage` is None where it is hard.
+
+    `overage` is the price of `overage_per` further requests. Who does not want it follows `unsubscribe_url`.
+    """
 
     organization: str
     plan: str
@@ -160,11 +170,13 @@ class UsageAlert:
     included: int
     overage: Money | None
     url: Link
+    unsubscribe_url: Link
+    overage_per: int = 1
 
     @property
     def consequence(self) -> str:
         """What happens to further requests."""
-        return quota_consequence(self.percent >= 100, self.overage)
+        return quota_consequence(self.percent >= 100, self.overage, self.overage_per)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,9 @@ def _billing() -> list[kinds.Mail]:
     )
     pay = f"{_SITE}/billing/invoices/{number}"
     return [
-        kinds.UsageAlert(name, "starter", period, 80, 8_000, 10_000, Money(1), f"{_SITE}/billing"),
+        kinds.UsageAlert(
+            name, "starter", period, 80, 8_000, 10_000, Money(1), f"{_SITE}/billing", f"{_SITE}/unsubscribe/{_TOKEN}"
+        ),
         kinds.Invoice(name, number, period, 15_000, total, due, lines, pay),
         kinds.PaymentSuccess(name, number, period, total, _NOW, "Stripe", f"{pay}/receipt"),
         kinds.PaymentRefunded(name, number, period, total, "Paystack", pay),
@@ -48,6 +50,10 @@ def _notices() -> list[kinds.Mail]:
         kinds.KeyCreated(name, "Production server", "sk_live_8fQ2…x7Lp", "Ada Obi", _NOW, f"{_SITE}/keys"),
         kinds.SecurityNotice("password_changed", "Ada Obi", None, _NOW, address, device, f"{_SITE}/forgot-password"),
         kinds.SecurityNotice("new_session", "Ada Obi", None, _NOW, address, device, f"{_SITE}/account/sessions"),
+        kinds.SecurityNotice("role_changed", "Chidi Eze", name, _NOW, None, None, f"{_SITE}/team", role="admin"),
+        kinds.SecurityNotice(
+            "new_owner", "Ada Obi", name, _NOW, None, None, f"{_SITE}/team", person="chidi@example.com", role="owner"
+        ),
         kinds.SecurityNotice("removed_from_team", "Chidi Eze", name, _NOW, None, None, f"{_SITE}/account"),
         kinds.Message(
             name, "Your parcel is on its way", "Hello Tunde,\n\nyour parcel BH-20418 left our depot this morning."

@@ -105,7 +105,8 @@ def test_a_person_without_a_name_is_greeted_without_one() -> None:
     ],
 )
 def test_a_usage_alert_says_what_happens_next(percent: int, overage: Money | None, says: str) -> None:
-    rendered = render(kinds.UsageAlert("Acme", "free", "May 2026", percent, 800, 1000, overage, "https://a.example/b"))
+    links = ("https://a.example/b", "https://a.example/u")
+    rendered = render(kinds.UsageAlert("Acme", "free", "May 2026", percent, 800, 1000, overage, *links))
     assert says in rendered.text
     assert says in rendered.html
     assert ("All included requests" in rendered.html) == (percent == 100)
