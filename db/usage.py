@@ -66,7 +66,7 @@ class UsageRecorder:
     async def _write(self, group: list[UsageRecord]) -> Exception | None:
         try:
             async with self._database.statement() as conn:
-                await queries.record(conn, **_columns(group))
+                await queries.record(conn, **columns(group))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, every waiter of the group must hear of it
             return error if isinstance(error, Unavailable) else _failed(error)
         return None
@@ -79,7 +79,8 @@ def _failed(error: Exception) -> Exception:
     return failure
 
 
-def _columns(group: list[UsageRecord]) -> dict[str, Any]:
+def columns(group: list[UsageRecord]) -> dict[str, Any]:
+    """The arguments of `usage.record` for a group."""
     return {
         "organization_ids": [entry.organization_id for entry in group],
         "ids": [entry.id for entry in group],
