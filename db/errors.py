@@ -96,8 +96,10 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
 )
-"""What a statement raises when Postgres goes away under it, restarts, or takes too long."""
+"""What a statement raises when Postgres goes away under it, restarts, takes too long, or waits for another's lock."""
 
 UNREACHABLE = (*LOST, asyncpg.TooManyConnectionsError, OSError, TimeoutError)
 """What connecting raises when Postgres is away, starting, or full."""

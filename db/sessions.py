@@ -45,6 +45,21 @@ class Session:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Device:
+    """From where a person logged in."""
+
+    user_agent: str | None
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn(Device):
+    """From where and when a session was opened."""
+
+    created_at: datetime
+
+
 async def seat(tenant: Tenant, session_id: SessionId, user_id: UserId, now: datetime) -> Seat:
     """The seat behind a live session of the tenant's organization, in one statement.
 
@@ -80,6 +95,18 @@ async def open_session(
     if not opened:
         raise Unauthorized("INVALID_CREDENTIALS", "You have no seat in this organization any more")
     return session_id
+
+
+async def former_devices(conn: Any, account_id: AccountId, session_id: SessionId) -> list[Device]:
+    """From where a person has logged in before this session, in all organizations; sessions are kept for a month."""
+    rows = queries.former_devices(conn, account_id=account_id, session_id=session_id)
+    return [Device(**row) async for row in rows]
+
+
+async def log_in_of(tenant: Tenant, session_id: SessionId) -> LogIn | None:
+    """From where and when a session of the tenant's organization was opened; only the worker may ask."""
+    row = await queries.device(tenant.conn, session_id=session_id)
+    return LogIn(**row) if row else None
 
 
 async def touch(tenant: Tenant, session_id: SessionId, now: datetime) -> None:

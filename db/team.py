@@ -60,6 +60,17 @@ async def members(tenant: Tenant) -> list[Member]:
     return [Member(**row) async for row in queries.list_members(tenant.conn, organization_id=tenant.organization_id)]
 
 
+async def owners(tenant: Tenant) -> list[Member]:
+    """The owners, the oldest first."""
+    return [each for each in await members(tenant) if each.role == "owner"]
+
+
+async def email_of(tenant: Tenant, user_id: UserId) -> str | None:
+    """The e-mail address with which a person joined, also of one who has left."""
+    email: str | None = await queries.email_of(tenant.conn, organization_id=tenant.organization_id, user_id=user_id)
+    return email
+
+
 async def member(tenant: Tenant, user_id: UserId) -> Member:
     """One person's seat; raises NotFound, also for a removed one and another organization's."""
     row = await queries.get_member(tenant.conn, organization_id=tenant.organization_id, user_id=user_id)
@@ -100,6 +111,14 @@ async def set_role(tenant: Tenant, user_id: UserId, role: Role) -> Member:
         if not found:
             raise NotFound("Member")
     return await member(tenant, user_id)
+
+
+async def count_notices(tenant: Tenant, kind: str, user_id: UserId, recipient: str) -> int:
+    """How many mails of a kind about this person went to the recipient; under the lock it is the next one's step."""
+    count: int = await queries.count_notices(
+        tenant.conn, organization_id=tenant.organization_id, kind=kind, user_id=user_id, recipient=recipient
+    )
+    return count
 
 
 async def hand_over(tenant: Tenant, owner: UserId, successor: UserId) -> Member:

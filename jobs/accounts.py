@@ -4,14 +4,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from db import accounts, organizations, team, tokens
+from db import accounts, organizations, sessions, team, tokens
 from db.accounts import Account
 from db.errors import NotFound
 from db.pool import Tenant
-from db.types import UserId
+from db.types import SessionId, UserId
 from jobs import email
 from jobs.app import periodic
 from jobs.providers.mail_kinds import AccountExists, PasswordReset, SecurityNotice, Verification, Welcome
+from jobs.providers.mail_words import device
 from jobs.resources import Resources
 
 KEPT_DAYS = 30
@@ -55,6 +56,23 @@ async def password_changed(resources: Resources, conn: Any, account: Account, as
     """Tells a person that the password was changed, and what to do if it was somebody else."""
     return SecurityNotice(
         "password_changed", account.full_name, None, asked_at, None, None, link(resources, "/forgot-password")
+    )
+
+
+@email.composer("new_session")
+async def new_session(resources: Resources, tenant: Tenant, subject_id: UUID, recipient: str) -> SecurityNotice | None:
+    """Tells a person of a log-in from a device or network that was never seen before."""
+    found = await sessions.log_in_of(tenant, SessionId(subject_id))
+    if found is None:
+        return None
+    return SecurityNotice(
+        "new_session",
+        None,
+        None,
+        found.created_at,
+        found.address,
+        device(found.user_agent),
+        link(resources, "/account"),
     )
 
 

@@ -25,3 +25,11 @@ select identity.revoke_session(:account_id, :session_id);
 -- name: revoke_all$
 -- How many sessions of the person ended, all but the kept one; by identity.sessions_account_id_idx.
 select identity.revoke_sessions(:account_id, :kept);
+
+-- name: former_devices
+-- From where a person has logged in before, one caller at a time; by identity.sessions_account_id_idx.
+select user_agent, address from identity.former_devices(:account_id, :session_id);
+
+-- name: device^
+-- From where and when a session was opened; by identity.sessions_pkey.
+select user_agent, address, created_at from identity.session_device(:session_id);

@@ -31,6 +31,10 @@ where u.organization_id = :organization_id and u.id = :user_id and u.removed_at 
 select role from tenancy.users
 where organization_id = :organization_id and id = :user_id and removed_at is null;
 
+-- name: email_of$
+-- The e-mail address of a person of the organization, also of a removed one; by users_pkey.
+select email from tenancy.users where organization_id = :organization_id and id = :user_id;
+
 -- name: has_seat$
 -- Whether the person with this e-mail has a seat; by identity.accounts_email_key_key and users_account_id_key.
 select exists (
@@ -88,6 +92,11 @@ where organization_id = :organization_id and kind = 'invitation' and created_at 
 -- How often this invitation was mailed; by emails_once_key.
 select count(*) from messaging.emails
 where organization_id = :organization_id and kind = 'invitation' and subject_id = :id;
+
+-- name: count_notices$
+-- How often this person was told of this kind of change; by emails_once_key.
+select count(*) from messaging.emails
+where organization_id = :organization_id and kind = :kind and subject_id = :user_id and recipient = :recipient;
 
 -- name: list_pending
 -- The invitations that can still be accepted, oldest first; by team_invitations_live_key.
