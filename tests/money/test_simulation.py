@@ -1,0 +1,238 @@
+"""Fourteen months of many organizations: plans, usage, late usage, payments, refunds, crashes; the oracle agrees."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from db import billing, invoices, payments, plans
+from db.billing import next_month
+from db.errors import Conflict
+from db.payments import Attempt, NewAttempt, Told
+from db.pool import Database, Tenant
+from db.types import SYSTEM, ApiKeyId, CycleId, Money, Plan, new_id
+from db.usage import UsageRecord, UsageRecorder
+from tests.founding import Founded, found, new_key
+from tests.money.oracle import LIST_PRICES, History, Made, Price, base_of, days_of, overage_of
+from tests.servers import Urls
+
+ORGANIZATIONS, MONTHS, FIRST = 20, 14, date(2031, 1, 1)  # the second seed ends in the leap February of 2036
+PLANS: list[Plan] = ["free", "starter", "pro"]
+AGREED = Price(1000, 20, 7, 3)
+
+
+class Killed(Exception):
+    """A worker dies in the middle of its transaction."""
+
+
+@dataclass
+class Life:
+    """One organization, and what the oracle must know about it."""
+
+    founded: Founded
+    key: ApiKeyId
+    since: datetime
+    segments: list[tuple[datetime, str]]
+    pending: Plan | None = None
+    made: list[Made] = field(default_factory=list)
+
+    def history(self) -> History:
+        """For the oracle."""
+        return History(self.segments, self.made, {**LIST_PRICES, "starter": AGREED})
+
+    def turn(self, month: date) -> None:
+        """A planned change comes into force with its month."""
+        if self.pending is not None:
+            self.segments.append((datetime.combine(month, datetime.min.time(), UTC), self.pending))
+            self.pending = None
+
+
+class World:
+    """Makes things happen, in the order of time, with one seed."""
+
+    def __init__(self, database: Database, chance: random.Random) -> None:
+        self.database = database
+        self.chance = chance
+        self.recorder = UsageRecorder(database)
+        self.lives: list[Life] = []
+
+    async def tenant(self, life: Life, act: Callable[[Tenant], Awaitable[Any]], dies: float = 0.0) -> Any:
+        """One transaction, which may die before its commit and is then done again."""
+        while True:
+            with suppress(Killed):
+                async with self.database.tenant(life.founded.organization_id, SYSTEM) as tenant:
+                    result = await act(tenant)
+                    if self.chance.random() < dies:
+                        raise Killed
+                return result
+
+    async def live(self, month: date) -> None:
+        """A month of plan changes and requests."""
+        for life in self.lives:
+            life.turn(month)
+            moments = sorted(self.moment(month) for _ in range(self.chance.randint(2, 9)))
+            for at in (moment for moment in moments if moment > life.since):
+                if self.chance.random() < 0.2:
+                    await self.change_plan(life, at)
+                else:
+                    await self.use(life, at, self.chance.randint(1, 20))
+
+    async def change_plan(self, life: Life, at: datetime) -> None:
+        wanted = self.chance.choice(PLANS)
+        try:
+            changed = await self.tenant(life, lambda tenant: plans.change(tenant, wanted, at))
+        except Conflict:
+            return
+        if changed.plan != life.history().plan_at(at):
+            life.segments.append((at, changed.plan))
+        life.pending = changed.pending_plan
+
+    async def use(self, life: Life, at: datetime, count: int) -> None:
+        plan = life.history().plan_at(at) or "free"
+        life.made.append(Made(at, count))
+        entries = [
+            UsageRecord(new_id(), life.founded.organization_id, life.key, plan, "/x", "POST", 200, 1, True, at)
+            for _ in range(count)
+        ]
+        await asyncio.gather(*(self.recorder.record(entry) for entry in entries))
+
+    async def late(self, month: date) -> None:
+        """Requests that reach the books only after their month was closed."""
+        for life in self.chance.sample(self.lives, 5):
+            await self.use(life, max(self.moment(month), life.since + timedelta(seconds=1)), self.chance.randint(1, 15))
+
+    async def close(self, month: date) -> None:
+        """Three workers at once for each organization, any of which may die at any time."""
+        at = datetime.combine(next_month(month), datetime.min.time(), UTC) + timedelta(minutes=10)
+        async with self.database.resolver() as conn:
+            await billing.close_month(conn, month, at)
+        workers = [self.close_one(life, at) for life in self.lives for _ in range(3)]
+        await asyncio.gather(*workers)
+
+    async def close_one(self, life: Life, at: datetime) -> None:
+        async def write(tenant: Tenant) -> bool:
+            missing = await billing.missing_months(tenant)
+            if missing:
+                await billing.close_cycle(tenant, missing[0], at, 14)
+            return bool(missing)
+
+        while await self.tenant(life, write, dies=0.2):
+            pass
+
+    async def pay(self, now: datetime) -> None:
+        """Most of what is owed is paid, some of it twice, some of it given back; the provider repeats itself."""
+        for life in self.lives:
+            for cycle in await self.tenant(life, invoices.unpaid):
+                if self.chance.random() < 0.8:
+                    await self.pay_one(life, cycle, now)
+
+    async def pay_one(self, life: Life, cycle: invoices.Cycle, now: datetime) -> None:
+        first = await self.attempt(life, cycle.id, cycle.outstanding, now)
+        given_up = self.chance.random() < 0.3
+        if given_up:
+            await self.tenant(life, lambda tenant: payments.end(tenant, first.id, "expired", now))
+        last = await self.attempt(life, cycle.id, cycle.outstanding, now) if given_up else first
+        told = [
+            Told("succeeded", 0, "pi"),
+            Told("succeeded", 0, "pi"),
+            Told("pending", 0, None),
+            Told("expired", 0, None),
+        ]
+        self.chance.shuffle(told)
+        for word in told:
+            await self.tell(life, last, word, now)
+        if given_up and self.chance.random() < 0.5:
+            await self.tell(life, first, Told("succeeded", 0, "pi"), now)
+            await self.give_back(life, first, now)
+        elif self.chance.random() < 0.1:
+            part = self.chance.randint(1, last.amount_minor)
+            for word in (
+                Told("refunded" if part == last.amount_minor else "succeeded", part, "pi"),
+                Told("succeeded", 0, "pi"),
+            ):
+                await self.tell(life, last, word, now)
+
+    async def attempt(self, life: Life, cycle_id: CycleId, owed: Money, now: datetime) -> Attempt:
+        new = NewAttempt(cycle_id, "stripe", "x@example.com", owed, owed.minor, now + timedelta(hours=20))
+
+        async def begin(tenant: Tenant) -> Attempt:
+            begun = await payments.begin(tenant, new, now)
+            assert begun is not None
+            await payments.store_checkout(tenant, begun, f"cs_{begun.id}", "https://x.example/", new.expires_at, now)
+            return begun
+
+        found_attempt: Attempt = await self.tenant(life, begin)
+        return found_attempt
+
+    async def tell(self, life: Life, attempt: Attempt, told: Told, now: datetime) -> None:
+        await self.tenant(life, lambda tenant: payments.apply(tenant, attempt.id, told, now), dies=0.2)
+
+    async def give_back(self, life: Life, attempt: Attempt, now: datetime) -> None:
+        surplus = await self.tenant(life, lambda tenant: payments.surplus(tenant, attempt.id))
+        assert surplus == attempt.amount_minor, "the invoice was paid already"
+        await self.tell(life, attempt, Told("refunded", surplus, "pi"), now)
+
+    def moment(self, month: date) -> datetime:
+        """Some time in a month."""
+        seconds = self.chance.randrange(len(days_of(month)) * 86_400)
+        return datetime.combine(month, datetime.min.time(), UTC) + timedelta(seconds=seconds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_at_the_end_every_figure_agrees(database: Database, urls: Urls, seed: int) -> None:
+    first = FIRST.replace(year=FIRST.year + 2 * seed)
+    world = World(database, random.Random(seed))
+    await populate(world, urls, first)
+    month = first
+    for _ in range(MONTHS):
+        await world.live(month)
+        await world.close(month)
+        await world.late(month)
+        month = next_month(month)
+        await world.pay(datetime.combine(month, datetime.min.time(), UTC) + timedelta(days=3))
+    await world.close(month)
+    for life in world.lives:
+        await compare(world, life, first)
+
+
+async def populate(world: World, urls: Urls, first: date) -> None:
+    owner = await asyncpg.connect(urls.migrator)
+    for _ in range(ORGANIZATIONS):
+        since = world.moment(first)
+        plan = world.chance.choice(PLANS)
+        founded = await found(world.database, plan, since)
+        key = (await new_key(world.database, founded)).key.id
+        await owner.execute(
+            "insert into billing.agreed_prices values ($1, 'starter', $2, $3, $4, $5, $6)",
+            founded.organization_id, first, AGREED.base, AGREED.included, AGREED.overage, AGREED.per,
+        )  # fmt: skip
+        world.lives.append(Life(founded, key, since, [(since, plan)]))
+    await owner.close()
+
+
+async def compare(world: World, life: Life, first: date) -> None:
+    """Every base as the oracle has it, all usage billed once, numbers without gaps, and nothing to reconcile."""
+    cycles = await world.tenant(life, every)
+    assert [cycle.number for cycle in cycles] == list(range(1, len(cycles) + 1))
+    months = [cycle.month for cycle in cycles]
+    life.turn(months[-1])
+    history = life.history()
+    bases = [sum(line.amount_minor for line in cycle.lines if line.kind == "base") for cycle in cycles]
+    assert bases == [base_of(history, month) for month in months]
+    lines = [line for cycle in cycles for line in cycle.lines if line.kind in ("included", "overage", "late")]
+    assert sum(line.quantity for line in lines) == sum(made.count for made in life.made)
+    assert sum(line.amount_minor for line in lines) == sum(overage_of(history, month) for month in months)
+    assert await world.tenant(life, billing.reconcile) == []
+
+
+async def every(tenant: Tenant) -> list[invoices.Cycle]:
+    """All invoices with their lines, oldest first."""
+    cycles, _ = await invoices.issued(tenant, 1, 100)
+    return [await invoices.get(tenant, cycle.id) for cycle in reversed(cycles)]
