@@ -5,8 +5,8 @@ select o.name as organization, o.plan,
        case when p.is_hard_quota then p.included else t.included end as included,
        case when p.is_hard_quota then null else t.overage_minor end as overage_minor,
        case when p.is_hard_quota then null else t.overage_per end as overage_per,
-       (select count(*) from usage.usage_records u
-        where u.organization_id = :organization_id and u.billed_month = :month and u.is_billable
+       (select coalesce(sum(u.billable), 0)::bigint from usage.counted u
+        where u.organization_id = :organization_id and u.billed_month = :month
           and (p.is_hard_quota or u.plan = o.plan)) as used
 from tenancy.organizations o
 cross join lateral billing.price_on(o.plan, :today) p
