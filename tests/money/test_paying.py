@@ -325,3 +325,21 @@ async def test_an_amount_below_the_providers_minimum_is_refused_by_name(shop: Sh
     refused = await customer.pay("paystack", cycle_id)
     assert (refused.code, refused.error["details"]["field"]) == ("VALIDATION_ERROR", "provider")
     assert (await customer.pay("stripe", cycle_id)).code == "OK"
+
+
+async def test_a_dollar_invoice_paid_in_naira_keeps_its_quote(shop: Shop) -> None:
+    resources = shop.stack.resources
+    settings = resources.settings
+    resources.settings = settings.model_copy(update={"paystack_quote": "NGN=1612.5"})
+    try:
+        customer = await shop.customer()
+        started = (await customer.pay("paystack")).data
+    finally:
+        resources.settings = settings
+    assert (started["amount"], started["currency"]) == (80_625.0, "NGN")
+    await shop.press(started["payment_url"])
+    await shop.work()
+    cycle, (attempt,) = await shop.cycle(customer), await shop.attempts(customer)
+    assert (cycle.status, cycle.paid_minor) == ("paid", 5000)
+    assert (attempt.amount_minor, attempt.currency, attempt.invoice_minor) == (8_062_500, "NGN", 5000)
+    assert await shop.differences(customer) == []
