@@ -12,10 +12,12 @@ as $$
 declare
     organization text := pg_catalog.current_setting('app.current_org_id', true);
 begin
-    if organization is null or organization !~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then
-        raise exception 'no organization in context' using errcode = 'ORG01';
+    -- Half the time of a regular expression, in the one function that every statement calls.
+    if organization like '________-____-____-____-____________'
+        and pg_catalog.translate(organization, '0123456789abcdef', '') = '----' then
+        return organization::pg_catalog.uuid;
     end if;
-    return organization::uuid;
+    raise exception 'no organization in context' using errcode = 'ORG01';
 end
 $$;
 comment on function app.current_org_id() is

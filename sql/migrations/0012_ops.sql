@@ -406,7 +406,7 @@ where not exists (
     join pg_catalog.pg_language l on l.oid = p.prolang
     where n.nspname = 'app' and p.proname = 'current_org_id' and p.pronargs = 0 and l.lanname = 'plpgsql' and p.provolatile = 's'
       and p.proparallel = 's' and not p.prosecdef and p.proconfig = array['search_path=""']
-      and encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = '9f5d2c3e04dfa908e066e085c90f00e047e2c5474ed93744e2341aeba3a3dff7'
+      and encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = '818913985f2e7bbd70a2707c330fda7083911ea376576df156c0c76ff1d9898f'
 );
 comment on view ops.function_findings is 'What the lint finds wrong with functions.';
 

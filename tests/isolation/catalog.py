@@ -28,7 +28,7 @@ where k.conrelid = %s and k.contype = 'f' and k.conparentid = 0
 order by k.conname
 """
 CHECKS = "select pg_get_constraintdef(oid) as text from pg_constraint where conrelid = %s and contype = 'c'"
-ALLOWED = re.compile(r"\((\w+) = ANY \(ARRAY\[(.*?)\]\)\)")
+ALLOWED = re.compile(r"\((\w+) = (?:ANY \(ARRAY\[)?(['\d].*?)[\])]")
 FIXED_LENGTH = re.compile(r"octet_length\((\w+)\) = (\d+)")
 
 
