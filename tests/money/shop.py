@@ -83,6 +83,13 @@ class Shop:
         await self.delivered()
         return answer
 
+    async def paid(self, customer: Customer, provider: str = "stripe") -> str:
+        """Pay the customer's invoice to the end; the reference of the payment."""
+        started = (await customer.pay(provider)).data
+        await self.press(started["payment_url"])
+        await self.work()
+        return (await self.attempts(customer))[-1].reference or ""
+
     async def control(self, target: str, **values: Any) -> dict[str, Any]:
         """Set faults (`control("stripe", fail_next=1)`) or make things happen (`control("stripe/dispute", …)`)."""
         path, body = (f"/control/{target}", values) if "/" in target else ("/control", {"provider": target, **values})

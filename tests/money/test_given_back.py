@@ -1,0 +1,59 @@
+"""Money that goes back: what came twice, refunds at the provider, lost disputes."""
+
+import pytest
+
+from tests.money.shop import Shop, shop
+
+__all__ = ["shop"]
+
+PROVIDERS = ("stripe", "paystack")
+
+
+async def test_money_on_a_page_that_could_not_be_closed_is_recorded_and_given_back(shop: Shop) -> None:
+    customer = await shop.customer()
+    first = (await customer.pay("paystack")).data  # Paystack cannot close a page
+    await shop.paid(customer, "stripe")
+    await shop.press(first["payment_url"])
+    await shop.work()
+    await shop.delivered()
+    await shop.work()
+    paystack, stripe = await shop.attempts(customer)
+    assert (stripe.status, paystack.status) == ("succeeded", "refunded")
+    assert (paystack.surplus_minor, paystack.refunded_minor) == (5000, 5000)
+    cycle = await shop.cycle(customer)
+    assert (cycle.status, cycle.paid_minor) == ("paid", 5000)
+    assert any("back" in mail.subject.lower() for mail in shop.stack.mails(customer.email))
+    assert await shop.differences(customer) == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_refund_at_the_provider_opens_the_invoice_again(shop: Shop, provider: str) -> None:
+    customer = await shop.customer()
+    reference = await shop.paid(customer, provider)
+    client = shop.worker.payments[provider]
+    await client.refund(await client.fetch(reference), 2000, "operator")
+    await shop.delivered()
+    await shop.work()
+    cycle = await shop.cycle(customer)
+    assert (cycle.status, cycle.paid_minor, cycle.outstanding.minor) == ("pending", 3000, 2000)
+    assert await shop.differences(customer) == []
+
+
+async def test_a_lost_dispute_is_money_given_back_in_whatever_order_its_events_come(shop: Shop) -> None:
+    customer = await shop.customer()
+    await shop.paid(customer)
+    intent = shop.stack.rows(
+        "select provider_payment_id from billing.payments where organization_id = %s", customer.founded.organization_id
+    )[0][0]
+    await shop.control("stripe", hold_webhooks=True)
+    dispute = await shop.control("stripe/dispute", payment_intent=intent)
+    await shop.control("stripe/close-dispute", dispute=dispute["id"], status="lost")
+    await shop.control("stripe", reorder=True, hold_webhooks=False)
+    await shop.delivered()
+    await shop.control("stripe", reset=True)
+    await shop.work()
+    attempt = (await shop.attempts(customer))[0]
+    assert attempt.charged_back_minor == 5000
+    assert (await shop.cycle(customer)).status == "pending"
+    assert shop.stack.rows("select is_disputed from billing.payments where id = %s", attempt.id) == [(False,)]
+    assert await shop.differences(customer) == []

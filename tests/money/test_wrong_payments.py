@@ -1,0 +1,63 @@
+"""Money that is not what was asked for, or not from whom, pays nothing."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from db import payments
+from db.payments import NewAttempt
+from db.types import SYSTEM, Money
+from jobs.providers.payments import CheckoutRequest
+from tests.money.shop import Customer, Shop, shop
+
+__all__ = ["shop"]
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ({"amount": Money(4999)}, "wrong_amount"),
+        ({"amount": Money(5000, "EUR")}, "wrong_currency"),
+    ],
+)
+async def test_a_payment_of_another_amount_or_currency_pays_nothing(
+    shop: Shop, change: dict[str, Any], outcome: str
+) -> None:
+    customer = await shop.customer()
+    page = await plant_checkout(shop, customer, **change)
+    await shop.press(page)
+    await shop.work()
+    assert (await shop.cycle(customer)).status == "pending"
+    assert set(shop.outcomes(customer)) == {outcome}
+
+
+async def test_a_payment_that_names_another_organization_pays_nothing(shop: Shop) -> None:
+    customer, other = await shop.customer(), await shop.customer()
+    page = await plant_checkout(shop, customer, organization_id=other.founded.organization_id)
+    await shop.press(page)
+    await shop.work()
+    assert [(await shop.cycle(each)).status for each in (customer, other)] == ["pending", "pending"]
+    assert set(shop.outcomes(customer)) == {"wrong_organization"}
+
+
+async def plant_checkout(shop: Shop, customer: Customer, **changes: Any) -> str:
+    """A live attempt whose provider was asked for something else than the attempt says."""
+    now = shop.stack.clock.now()
+    expires = now + timedelta(hours=20)
+    async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
+        new = NewAttempt(customer.cycle_id, "stripe", "x@example.com", Money(5000), 5000, expires)
+        attempt = await payments.begin(tenant, new, now)
+    assert attempt is not None
+    request: dict[str, Any] = {
+        "attempt_id": attempt.id, "organization_id": customer.founded.organization_id,
+        "billing_cycle_id": customer.cycle_id, "invoice_number": "1", "amount": Money(5000),
+        "customer_email": "x@example.com", "success_url": "https://x.example/", "cancel_url": "https://x.example/",
+        "expires_at": expires,
+    }  # fmt: skip
+    checkout = await shop.worker.payments["stripe"].create_checkout(CheckoutRequest(**{**request, **changes}))
+    async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
+        assert await payments.store_checkout(
+            tenant, attempt, checkout.provider_reference, checkout.url, checkout.expires_at, now
+        )
+    return checkout.url
