@@ -4,7 +4,7 @@ import datetime
 from uuid import UUID
 
 from api.fields import Amount, Answer, Timestamp, amount
-from api.http import ANY_USER, Router, UserCall
+from api.http import Permission, Router, UserCall
 from db import dashboard
 
 router = Router("/dashboard", tag="Dashboard")
@@ -80,7 +80,7 @@ class KeyUsages(Answer):
     period: Period
 
 
-@router.get("/stats", access=ANY_USER)
+@router.get("/stats", access=Permission.VIEW_DASHBOARD)
 async def stats(call: UserCall) -> StatsAnswer:
     """The head of the dashboard."""
     found = await dashboard.stats(call.tenant, call.now())
@@ -90,14 +90,14 @@ async def stats(call: UserCall) -> StatsAnswer:
     )
 
 
-@router.get("/usage-graph", access=ANY_USER)
+@router.get("/usage-graph", access=Permission.VIEW_DASHBOARD)
 async def usage_graph(call: UserCall) -> Graph:
     """Requests of the last thirty days, day by day, days without any too."""
     days = await dashboard.usage_graph(call.tenant, call.now())
     return Graph(period=_period(call), data=[Day.of(day) for day in days])
 
 
-@router.get("/api-keys", access=ANY_USER)
+@router.get("/api-keys", access=Permission.VIEW_DASHBOARD)
 async def api_keys(call: UserCall) -> KeyUsages:
     """Every key with its requests and cost of the last thirty days."""
     found = await dashboard.api_keys(call.tenant, call.now())

@@ -20,9 +20,10 @@ class RouteTable(BaseRoute):
     """
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        self.endpoints = tuple(endpoints)
         self._fixed: dict[str, dict[str, Endpoint]] = {}
         self._patterns: dict[int, list[tuple[re.Pattern[str], dict[str, Endpoint]]]] = {}
-        for endpoint in endpoints:
+        for endpoint in self.endpoints:
             self._add(endpoint)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
