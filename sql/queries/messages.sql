@@ -34,31 +34,34 @@ from identity.waiting_organizations('messages', :after, :page_size) as organizat
 
 -- name: claim
 -- Takes queued messages that are due, oldest first, skipping what another worker holds; by messages_waiting_idx.
-update messaging.messages m
-set status = 'sending', claimed_at = :now, attempts = m.attempts + 1
-from (
+-- Materialized: inside a nested loop the limit would hold for each turn of the loop instead of for the batch.
+with due as materialized (
     select id
     from messaging.messages
     where organization_id = :organization_id and status = 'queued' and next_attempt_at <= :now
     order by next_attempt_at
     limit :batch
     for update skip locked
-) due
+)
+update messaging.messages m
+set status = 'sending', claimed_at = :now, attempts = m.attempts + 1
+from due
 where m.organization_id = :organization_id and m.id = due.id
 returning m.id, m.api_key_id, m.type, m.recipient, m.subject, m.body, m.is_test, m.attempts, m.created_at, m.claimed_at;
 
 -- name: claim_abandoned
 -- Takes over messages whose worker was killed between sending and writing so; by messages_sending_idx.
-update messaging.messages m
-set claimed_at = :now
-from (
+with lost as materialized (
     select id, claimed_at
     from messaging.messages
     where organization_id = :organization_id and status = 'sending' and claimed_at < :before
     order by claimed_at
     limit :batch
     for update skip locked
-) lost
+)
+update messaging.messages m
+set claimed_at = :now
+from lost
 where m.organization_id = :organization_id and m.id = lost.id
 returning m.id, m.type, m.recipient, m.subject, m.body, m.is_test, m.attempts, m.created_at, lost.claimed_at;
 

@@ -124,6 +124,25 @@ async def test_one_organizations_flood_does_not_starve_another(
     assert position <= deliveries.BATCH
 
 
+@pytest.mark.parametrize("avoided", ["hashjoin", "nestloop"])
+async def test_a_batch_is_no_larger_than_asked_for_whatever_the_planner_thinks(
+    api: Database, resources: Resources, avoided: str
+) -> None:
+    founded, key_id = await _found(api)
+    for number in range(12):
+        await _send(api, founded, f"batch{number}@example.com", key_id=key_id)
+    async with resources.database.tenant(founded.organization_id, SYSTEM) as tenant:
+        for choice in (avoided, "mergejoin", "material", "hashagg"):
+            await tenant.conn.execute(f"set local enable_{choice} = off")
+        claimed = await messages.claim(tenant, 5, datetime.now(UTC))
+        assert len(claimed) == 5
+        assert len(await messages.claim(tenant, 5, datetime.now(UTC))) == 5
+        later = datetime.now(UTC) + timedelta(minutes=1)
+        assert len(await messages.claim_abandoned(tenant, 3, later, later)) == 3
+        rest = await messages.claim(tenant, 5, datetime.now(UTC))
+        assert len(rest) == 2
+
+
 async def test_a_killed_workers_mail_is_sent_again_under_the_same_message_id(
     api: Database, resources: Resources, outside: Outside
 ) -> None:
