@@ -56,6 +56,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "Look into it": (
         Command("doctor", "check settings, connections, roles and row security, and say what to do"),
         Command("psql", "open psql as one of the roles, or print its URL"),
+        Command("email", "write every kind of mail to files, with made-up contents"),
         Command("jobs", "list, show, retry, cancel or watch background jobs"),
     ),
 }
