@@ -10,6 +10,7 @@ from jobs.providers.mail_kinds import Message
 from jobs.providers.render import render
 from jobs.providers.sms import SmsProvider, SmsReceipt, SmsRefused
 from jobs.resources import Resources
+from jobs.returns import bounces_to
 
 ATTEMPTS = 8
 LONGEST_WAIT = timedelta(hours=1)
@@ -24,7 +25,7 @@ async def deliver(
     if message.is_test:
         return Outcome("delivered", provider="test")
     if message.type == "email":
-        return await _email(resources, organization, message)
+        return await _email(resources, organization_id, organization, message)
     return await _sms(resources, organization_id, message)
 
 
@@ -41,12 +42,15 @@ async def find_out(
     return await _ask(resources, resources.sms, organization_id, message)
 
 
-async def _email(resources: Resources, organization: str, message: Claimed) -> Outcome:
+async def _email(resources: Resources, organization_id: OrganizationId, organization: str, message: Claimed) -> Outcome:
     sender = resources.settings.mail_from
     mail = render(
         Message(organization=organization, subject=message.subject or f"Message from {organization}", body=message.body)
     )
-    email = Email(sender, message.recipient, mail.subject, mail.text, message_id(message.id, sender), html=mail.html)
+    email = Email(
+        sender, message.recipient, mail.subject, mail.text, message_id(message.id, sender), html=mail.html,
+        bounce_address=bounces_to(resources, "message", organization_id, message.id),
+    )  # fmt: skip
     try:
         await resources.mail.send(email)
     except MailRefused as error:

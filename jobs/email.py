@@ -24,12 +24,14 @@ from jobs.providers.mail import Email, MailRefused, message_id
 from jobs.providers.mail_kinds import Mail, UsageAlert
 from jobs.providers.render import render
 from jobs.resources import Resources
+from jobs.returns import bounces_to
 
 Composer = Callable[[Resources, Tenant, UUID, str], Awaitable[Mail | None]]
 AccountComposer = Callable[[Resources, Any, Account, datetime], Awaitable[Mail]]
 
 WORKER = Actor("job")
 PATIENCE = Backoff(attempts=300)  # at most ten minutes apart: about two days, as mail servers have it
+MAILS_A_TURN = 10
 log = structlog.get_logger()
 
 _COMPOSERS: dict[str, Composer] = {}
@@ -64,8 +66,14 @@ async def enqueue(tenant: Tenant, kind: str, *, subject_id: UUID, recipient: str
     """
     email_id = await emails.add(tenant, kind=kind, subject_id=subject_id, recipient=recipient, step=step)
     if email_id is not None:
-        await send.defer(tenant, email_id=email_id)
+        waiting = await emails.count_waiting(tenant)
+        await send.configure(priority=_turn(waiting)).defer(tenant, email_id=email_id)
     return email_id
+
+
+def _turn(waiting: int) -> int:
+    """Behind mail to a person who waits at the screen; and the more an organization has waiting, the further back."""
+    return -1 - waiting // MAILS_A_TURN
 
 
 async def enqueue_account(
@@ -91,7 +99,8 @@ async def send(resources: Resources, organization_id: OrganizationId, email_id: 
     claimed, mail = await _claim(resources, organization_id, email_id)
     if claimed is None or mail is None:
         return
-    outcome, error = await _attempt(resources, claimed.id, claimed.recipient, mail)
+    returns = bounces_to(resources, "email", organization_id, claimed.id)
+    outcome, error = await _attempt(resources, claimed.id, claimed.recipient, mail, returns)
     async with resources.database.tenant(organization_id, WORKER) as tenant:
         await emails.settle(tenant, claimed.id, outcome, resources.clock.now(), str(error) if error else None)
         if outcome == "failed" and isinstance(error, MailRefused) and error.stage == "recipient":
@@ -149,12 +158,13 @@ async def _claim_for_account(resources: Resources, mail_id: UUID) -> tuple[str, 
 
 
 async def _attempt(
-    resources: Resources, outbox_id: UUID, recipient: str, mail: Mail
+    resources: Resources, outbox_id: UUID, recipient: str, mail: Mail, bounce_address: str | None = None
 ) -> tuple[emails.Outcome, ProviderError | None]:
     """Hand a mail to the server: sent, refused for good (failed), or to be tried again (queued)."""
     sender, words = resources.settings.mail_from, render(mail)
     letter = Email(
         sender, recipient, words.subject, words.text, message_id(outbox_id, sender), html=words.html,
+        bounce_address=bounce_address,
         unsubscribe_url=mail.unsubscribe_url if isinstance(mail, UsageAlert) else None,
     )  # fmt: skip
     outcome, error = await _hand_over(resources, letter)

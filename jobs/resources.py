@@ -10,11 +10,10 @@ from db.passwords import Passwords
 from db.pool import Database
 from db.types import Clock, system_clock
 from db.usage import UsageRecorder
-from jobs.providers.configured import payment_providers, sms_provider
+from jobs.providers.configured import mail_transport, payment_providers, sms_provider
 from jobs.providers.mail import MailTransport
 from jobs.providers.payments import PaymentProvider
 from jobs.providers.sms import SmsProvider
-from jobs.providers.smtp import SmtpTransport
 from jobs.waker import Waker
 from settings import Settings
 
@@ -47,7 +46,7 @@ async def open_resources(settings: Settings, clock: Clock = system_clock) -> Asy
         stack.push_async_callback(database.close)
         limits = Limits(database, settings.redis_url.get_secret_value(), clock, settings.workers)
         stack.push_async_callback(limits.close)
-        mail = SmtpTransport(settings.smtp_url.get_secret_value())
+        mail = mail_transport(settings)
         stack.push_async_callback(mail.close)
         sms = sms_provider(settings)
         payments = payment_providers(settings)
