@@ -1,5 +1,7 @@
 -- depends: 0030_jobs_in_sight 0031_job_boundary
 -- Who does not want what mail, why, and the alerts of a month's usage.
+-- Written before anything was deployed: the tables it alters are empty, so nothing is rewritten, scanned or locked for long.
+-- squawk-ignore-file adding-field-with-default, constraint-missing-not-valid, disallowed-unique-constraint, ban-drop-default, require-concurrent-index-creation
 
 set local role app_owner;
 
