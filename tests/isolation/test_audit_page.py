@@ -6,11 +6,15 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
 
+import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from db import audit
 from db.types import OrganizationId
-from jobs.audit import signature
+from jobs.audit import anchor, signature
+from jobs.resources import open_resources
+from tests.servers import Urls
 from tests.stack import Person, Stack
 
 
@@ -61,6 +65,20 @@ async def test_a_wrong_query_is_refused(stack: Stack, query: str) -> None:
     assert (await owner.get(f"/audit/events?{query}")).code in {"VALIDATION_ERROR", "OK"}
     if not query.startswith("cursor=A"):
         assert (await owner.get(f"/audit/events?{query}")).code == "VALIDATION_ERROR"
+
+
+async def test_a_broken_chain_is_an_error_in_the_log_the_same_day(stack: Stack, urls: Urls) -> None:
+    whole, broken = await stack.register("Whole"), await stack.register("Broken")
+    with psycopg.connect(urls.superuser) as conn:
+        conn.execute(
+            "update audit.chain_heads set position = 99 where organization_id = %s", [broken.organization["id"]]
+        )
+    async with open_resources(stack.worker_settings, stack.clock) as resources:
+        with capture_logs() as lines:
+            await anchor.run(resources, 0)
+    said = {line["organization_id"]: (line["event"], line["log_level"]) for line in lines}
+    assert whole.organization["id"] not in said or said[whole.organization["id"]] == ("audit.anchor", "info")
+    assert said[broken.organization["id"]] == ("audit.chain_broken", "error")
 
 
 def test_an_anchor_is_signed_by_a_key_of_its_own() -> None:
