@@ -11,9 +11,10 @@ from api import cursors
 from api.fields import Amount, Answer, Body, CursorPagination, CursorQuery, Timestamp
 from api.http import SIGNED, KeyCall, Router, Scope, SignedCall
 from api.recipients import email_address, phone_number
-from db import messages
+from db import messages, suppressions
 from db.errors import Invalid, NotFound
 from db.types import Actor, MessageId, OrganizationId
+from jobs.delivery import SUPPRESSING
 from jobs.providers.errors import SignatureError
 from jobs.segments import segments
 
@@ -140,9 +141,12 @@ async def callback(call: SignedCall, organization_id: UUID, message_id: UUID) ->
         return
     actor = Actor("system")
     async with call.resources.database.tenant(OrganizationId(organization_id), actor) as tenant:
-        await messages.advance(
+        moved = await messages.advance(
             tenant, MessageId(message_id), receipt.status, sms.name, receipt.provider_id, receipt.error_code, call.now()
         )
+        recipient = await messages.recipient(tenant, MessageId(message_id)) if moved else None
+        if recipient and receipt.fault in SUPPRESSING:
+            await suppressions.add(tenant, "sms", recipient, "bounce", receipt.error_code or "", call.now())
 
 
 def _checked(call: KeyCall, body: NewMessage) -> tuple[str, int]:

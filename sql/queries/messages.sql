@@ -80,7 +80,8 @@ set status = :status,
 where organization_id = :organization_id and id = :id and status = 'sending';
 
 -- name: advance!
--- Moves a message forward on the provider's word: sent, then delivered or failed, never back.
+-- Moves a message forward on the provider's word: sent, then delivered or failed, never back; also one that waits for another
+-- try after an attempt that seemed lost: the provider has it, and it is not to be sent again. By the primary key.
 update messaging.messages
 set status = :status,
     provider = :provider,
@@ -91,7 +92,7 @@ set status = :status,
     failed_at = case when :status = 'failed' then :now else failed_at end
 where organization_id = :organization_id and id = :id
   and (provider_id is null or provider_id = :provider_id)
-  and (status in ('sending', 'unknown') or (status = 'sent' and :status <> 'sent'));
+  and (status in ('sending', 'unknown') or (status = 'queued' and attempts > 0) or (status = 'sent' and :status <> 'sent'));
 
 -- name: withdraw!
 -- Takes back what the organization announced.
