@@ -11,6 +11,7 @@ from cli.errors import CommandError
 
 _SECRETS = re.compile(r"(sk_(?:live|test)_[0-9a-f]{4})[0-9a-f]+|(eyJ[\w-]{6})[\w.-]+")
 WIDTH = 118
+SHOWN_ENTRIES = 6
 SHOWN_HEADERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "ratelimit", "idempotent-replayed")
 
 
@@ -78,8 +79,24 @@ def _curl(method: str, url: str, headers: dict[str, str], body: Any) -> str:
 def _answer(answer: httpx.Response) -> str:
     lines = [f"{answer.status_code} {answer.reason_phrase}"]
     lines += [f"{name}: {answer.headers[name]}" for name in SHOWN_HEADERS if name in answer.headers]
-    text = _masked(json.dumps(answer.json(), indent=2, ensure_ascii=False))
-    return "\n".join([*lines, _folded(text)])
+    # Numbers with decimals travel as marked strings, so that they are shown as they came.
+    said = json.loads(answer.text, parse_float=lambda number: f"\x00{number}")
+    text = re.sub(r'"\\u0000([^"]+)"', r"\1", json.dumps(_shortened(said), indent=2, ensure_ascii=True))
+    return "\n".join([*lines, _folded(_masked(_readable(text)))])
+
+
+def _readable(text: str) -> str:
+    return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text)
+
+
+def _shortened(value: Any) -> Any:
+    """Long lists by their beginning and end."""
+    if isinstance(value, dict):
+        return {name: _shortened(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        shown = value if len(value) <= SHOWN_ENTRIES else [*value[:2], f"… {len(value) - 3} more", value[-1]]
+        return [_shortened(inner) for inner in shown]
+    return value
 
 
 def _masked(text: str) -> str:
