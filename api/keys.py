@@ -90,8 +90,9 @@ async def create(call: UserCall, body: NewKey) -> CreatedKey:
         raise Invalid.field("expires_at", "Must be in the future")
     new = await keys.create(
         call.tenant, name=body.name, created_by=call.seat.user_id, now=now, mode=body.mode, scopes=body.scopes,
-        expires_at=body.expires_at,
+        expires_at=body.expires_at, digest=call.resources.limits.digest,
     )  # fmt: skip
+    _announce(call, new.secret)
     await email.enqueue(call.tenant, "key_created", subject_id=new.key.id, recipient=call.seat.email)
     return _created(new)
 
@@ -123,7 +124,10 @@ async def rotate(call: UserCall, key_id: UUID, body: Rotation) -> CreatedKey:
     """Replace an API key by a new one; the old one works through the grace and no longer."""
     await _own(call, ApiKeyId(key_id))
     grace = timedelta(seconds=body.grace_seconds)
-    new = await keys.rotate(call.tenant, ApiKeyId(key_id), call.seat.user_id, call.now(), grace)
+    new = await keys.rotate(
+        call.tenant, ApiKeyId(key_id), call.seat.user_id, call.now(), grace, call.resources.limits.digest
+    )
+    _announce(call, new.secret)
     call.after_commit(lambda: call.resources.limits.bump(call.organization_id))
     return _created(new)
 
@@ -132,6 +136,13 @@ async def _own(call: UserCall, key_id: ApiKeyId) -> None:
     row = await keys.get_for_update(call.tenant, key_id)
     if call.own_only and row["created_by"] != call.seat.user_id:
         raise Forbidden("PERMISSION_DENIED", "Members may revoke their own keys only")
+
+
+def _announce(call: UserCall, secret: str) -> None:
+    async def announce() -> None:
+        call.resources.limits.created(secret)
+
+    call.after_commit(announce)
 
 
 def _listed(key: keys.ApiKey) -> ListedKey:

@@ -3,120 +3,126 @@
 import asyncio
 import time
 from collections.abc import Callable
+from hashlib import sha1
 from typing import Any
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+import hiredis
+import structlog
+from prometheus_client import Counter
 
+from db.wire import Lost, Wire, command
 from settings import ROOT
 
 LUA = ROOT / "db" / "lua"
 TIMEOUT = 0.2
 OPEN_SECONDS = 1.0
+FAILURES = Counter("redis_failures_total", "Times that Redis was away, or did not answer within 0.2 s")
+UNCOUNTED = Counter("redis_calls_without_total", "Calls that were answered without Redis while it was away")
+log = structlog.get_logger()
+
+Call = tuple[asyncio.Future[Any], bytes]
 
 
 class CountersAway(Exception):
     """Redis did not answer in time; nobody may trust what it remembers."""
 
 
+def source(script: str) -> str:
+    """The text of a script as it is sent: what all have in common, and its own part."""
+    return (LUA / "prelude.lua").read_text() + (LUA / f"{script}.lua").read_text()
+
+
 class Counters:
     """The connection to Redis. `on_connect` is called for every new connection: the server may have lost state."""
 
     def __init__(self, url: str, on_connect: Callable[[], None] = lambda: None) -> None:
-        self.redis = redis.asyncio.Redis.from_url(
-            url,
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-            redis_connect_func=_announcing(on_connect),
-        )
-        self._scripts = {path.stem: path.read_text() for path in LUA.glob("*.lua")}
-        self._digests: dict[str, str] = {}
-        self._waiting: list[tuple[asyncio.Future[Any], str, list[str], list[str]]] = []
-        self._flushes: set[asyncio.Task[None]] = set()
-        self._closed_at = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether Redis failed within the last second: it is not asked again before."""
-        return time.monotonic() < self._closed_at
+        self._url = url
+        self._on_connect = on_connect
+        self._scripts = {path.stem: source(path.stem) for path in LUA.glob("*.lua") if path.stem != "prelude"}
+        self._digests = {name: sha1(text.encode()).hexdigest() for name, text in self._scripts.items()}  # noqa: S324
+        self._wire: Wire | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._waiting: list[Call] = []
+        self._is_away = False
+        self._next_try = 0.0
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self.redis.aclose()
+        """Close the connection."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._wire is not None:
+            self._wire.close()
 
     async def ping(self) -> None:
         """Raises CountersAway when Redis does not answer."""
-        try:
-            await asyncio.wait_for(self.redis.ping(), TIMEOUT * 2)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise CountersAway from error
+        await self._ask(command(["PING"]), insist=True)
 
-    async def run(self, script: str, keys: list[str], arguments: list[str]) -> Any:
-        """The answer of db/lua/{script}.lua; calls of the same tick share one round trip. Raises CountersAway."""
-        if self.is_open:
-            raise CountersAway
+    async def run(self, script: str, keys: list[str], arguments: list[str], *, insist: bool = False) -> Any:
+        """The answer of db/lua/{script}.lua; calls of the same tick share one round trip.
+
+        Raises CountersAway when Redis does not answer within 0.2 s, and at once while it was away a second ago; one
+        call a second tries again, and with `insist` this one does.
+        """
+        asked = command(["EVALSHA", self._digests[script], str(len(keys)), *keys, *arguments])
+        answer = await self._ask(asked, insist=insist)
+        if isinstance(answer, hiredis.ReplyError):
+            if not str(answer).startswith("NOSCRIPT"):
+                raise CountersAway(str(answer))
+            answer = await self._ask(command(["EVAL", self._scripts[script], str(len(keys)), *keys, *arguments]))
+        return answer
+
+    async def _ask(self, asked: bytes, *, insist: bool = False) -> Any:
+        if self._is_away and not insist:
+            if time.monotonic() < self._next_try:
+                UNCOUNTED.inc()
+                raise CountersAway
+            self._next_try = time.monotonic() + OPEN_SECONDS
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append((answer, script, keys, arguments))
+        self._waiting.append((answer, asked))
         if len(self._waiting) == 1:
-            loop.call_soon(self._start_flush)
-        return await answer
-
-    async def set_if_absent(self, key: str, value: str, seconds: int) -> None:
-        """Set a key that does not exist yet, for `seconds`. Raises CountersAway."""
+            loop.call_soon(self._flush)
         try:
-            await asyncio.wait_for(self.redis.set(key, value, nx=True, ex=seconds), TIMEOUT * 2)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise CountersAway from error
+            return await answer
+        except (Lost, OSError, TimeoutError) as error:
+            self._went_away(error)
+            raise CountersAway(str(error)) from error
 
-    def _start_flush(self) -> None:
+    def _flush(self) -> None:
+        """Send what has gathered in this tick, or connect first."""
+        if self._wire is not None and self._wire.is_open:
+            self._send(self._wire)
+        elif self._connecting is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+
+    def _send(self, wire: Wire) -> None:
         calls, self._waiting = self._waiting, []
-        flush = asyncio.get_running_loop().create_task(self._flush(calls))
-        self._flushes.add(flush)
-        flush.add_done_callback(self._flushes.discard)
+        wire.send([asked for _, asked in calls], [answer for answer, _ in calls])
 
-    async def _flush(self, calls: list[tuple[asyncio.Future[Any], str, list[str], list[str]]]) -> None:
+    async def _connect(self) -> None:
+        """Whatever was remembered is forgotten before the first answer of a new connection can be used."""
         try:
-            answers = await asyncio.wait_for(self._send(calls), TIMEOUT * 2)
-        except (RedisError, OSError, TimeoutError) as error:
-            self._closed_at = time.monotonic() + OPEN_SECONDS
-            answers = [CountersAway(str(error))] * len(calls)
-        for (future, *_), answer in zip(calls, answers, strict=True):
-            if future.done():
-                continue
-            if isinstance(answer, Exception):
-                future.set_exception(answer if isinstance(answer, CountersAway) else CountersAway(str(answer)))
-            else:
-                future.set_result(answer)
+            wire = await Wire.connect(self._url, TIMEOUT)
+            self._on_connect()
+            self._wire = wire
+            self._came_back()
+            self._send(wire)
+        except (Lost, OSError, TimeoutError) as error:
+            calls, self._waiting = self._waiting, []
+            for answer, _ in calls:
+                if not answer.done():
+                    answer.set_exception(Lost(str(error)))
+        finally:
+            self._connecting = None
 
-    async def _send(self, calls: list[tuple[asyncio.Future[Any], str, list[str], list[str]]]) -> list[Any]:
-        if not self._digests:
-            await self._load()
-        answers = await self._pipeline(calls)
-        if any(isinstance(answer, NoScriptError) for answer in answers):
-            await self._load()
-            missed = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            for index, answer in zip(missed, await self._pipeline([calls[index] for index in missed]), strict=True):
-                answers[index] = answer
-        return answers
+    def _went_away(self, error: Exception) -> None:
+        self._next_try = time.monotonic() + OPEN_SECONDS
+        if not self._is_away:
+            self._is_away = True
+            FAILURES.inc()
+            log.warning("redis.away", error=type(error).__name__)
 
-    async def _pipeline(self, calls: list[tuple[asyncio.Future[Any], str, list[str], list[str]]]) -> list[Any]:
-        async with self.redis.pipeline(transaction=False) as pipe:
-            for _, script, keys, arguments in calls:
-                pipe.evalsha(self._digests[script], len(keys), *keys, *arguments)  # type: ignore[unused-awaitable]
-            return list(await pipe.execute(raise_on_error=False))
-
-    async def _load(self) -> None:
-        self._digests = {name: await self.redis.script_load(body) for name, body in self._scripts.items()}
-
-
-def _announcing(on_connect: Callable[[], None]) -> Callable[[Any], Any]:
-    async def connect(connection: Any) -> None:
-        on_connect()
-        await connection.on_connect()
-
-    return connect
+    def _came_back(self) -> None:
+        if self._is_away:
+            self._is_away = False
+            log.info("redis.back")

@@ -10,6 +10,8 @@ from db.types import ApiKeyId, OrganizationId, Plan
 CAPACITY = 50_000
 UNKNOWN_CAPACITY = 10_000
 UNKNOWN_SECONDS = 5.0
+ENTRY_SECONDS = 60.0
+"""An entry is read anew after a minute even at its epoch: a process killed between commit and bump told nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,11 @@ class ResolvedKey:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A resolved key and the epoch of its organization before it was read."""
+    """A resolved key, the epoch of its organization before it was read, and until when it is believed (monotonic)."""
 
     key: ResolvedKey
     epoch: str
+    until: float
 
 
 class KeyCache:

@@ -5,27 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from hashlib import sha256
 from typing import Any, Literal
 
 from db.errors import Conflict, NotFound
 from db.key_cache import ResolvedKey
+from db.key_digest import KeyDigest, plain
+from db.lookups import Found
 from db.pool import Database, Tenant
 from db.statements import load
-from db.types import Actor, ApiKeyId, OrganizationId, UserId, new_id
+from db.types import Actor, ApiKeyId, UserId, new_id
 
 queries = load("keys")
 
 Mode = Literal["live", "test"]
 SCOPES = ("messages:send", "messages:read", "usage:read")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Where a digest leads."""
-
-    organization_id: OrganizationId
-    api_key_id: ApiKeyId
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +47,6 @@ class NewKey:
     secret: str
 
 
-async def find(database: Database, digest: bytes) -> Found | None:
-    """Organization and key of a digest, or None."""
-    async with database.resolver(read_only=True) as conn:
-        row = await queries.find(conn, digest=digest)
-    return Found(row["organization_id"], row["api_key_id"]) if row else None
-
-
 async def resolve(database: Database, found: Found, now: datetime) -> ResolvedKey | None:
     """What a key may do now, or None when it is revoked or expired."""
     actor = Actor("api_key", found.api_key_id)
@@ -86,12 +72,16 @@ async def create(
     mode: Mode = "live",
     scopes: Sequence[str] = SCOPES,
     expires_at: datetime | None = None,
+    digest: KeyDigest = plain,
 ) -> NewKey:
-    """Make a key of 256 random bits. Raises Conflict API_KEY_LIMIT_REACHED when the plan allows no more active ones."""
+    """Make a key of 256 random bits; `digest` is the installation's.
+
+    Raises Conflict API_KEY_LIMIT_REACHED when the plan allows no more active ones.
+    """
     allowed = await queries.lock_organization(tenant.conn, organization_id=tenant.organization_id, today=now.date())
-    if await queries.count_active(tenant.conn, organization_id=tenant.organization_id) >= allowed:
+    if await queries.count_active(tenant.conn, organization_id=tenant.organization_id, now=now) >= allowed:
         raise Conflict("API_KEY_LIMIT_REACHED", f"The plan allows {allowed} active keys", {"limit": allowed})
-    return await _write(tenant, name, created_by, now, mode, scopes, expires_at)
+    return await _write(tenant, name, created_by, now, mode, scopes, expires_at, digest)
 
 
 async def _write(
@@ -102,6 +92,7 @@ async def _write(
     mode: Mode,
     scopes: Sequence[str],
     expires_at: datetime | None,
+    digest: KeyDigest,
 ) -> NewKey:
     random = secrets.token_hex(32)
     secret = f"sk_{mode}_{random}"
@@ -109,7 +100,7 @@ async def _write(
         tenant.conn, organization_id=tenant.organization_id, id=new_id(), name=name, mode=mode, first4=random[:4],
         last4=random[-4:], scopes=list(scopes), created_by=created_by, now=now, expires_at=expires_at,
     )  # fmt: skip
-    await queries.register(tenant.conn, digest=sha256(secret.encode()).digest(), id=row["id"])
+    await queries.register(tenant.conn, digest=digest(secret), id=row["id"])
     return NewKey(_listed(row), secret)
 
 
@@ -134,10 +125,12 @@ async def revoke(tenant: Tenant, key_id: ApiKeyId, now: datetime) -> None:
     await queries.forget(tenant.conn, id=key_id)
 
 
-async def rotate(tenant: Tenant, key_id: ApiKeyId, by: UserId, now: datetime, grace: timedelta) -> NewKey:
+async def rotate(
+    tenant: Tenant, key_id: ApiKeyId, by: UserId, now: datetime, grace: timedelta, digest: KeyDigest = plain
+) -> NewKey:
     """Replace a key by a new one of the same name, scopes and expiry; the old one lives through the grace."""
     old = await get_for_update(tenant, key_id)
-    new = await _write(tenant, old["name"], by, now, old["mode"], old["scopes"], old["expires_at"])
+    new = await _write(tenant, old["name"], by, now, old["mode"], old["scopes"], old["expires_at"], digest)
     if grace:
         await queries.replace(
             tenant.conn,

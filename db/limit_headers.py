@@ -8,7 +8,10 @@ from db.key_cache import ResolvedKey
 
 
 class Verdict(NamedTuple):
-    """The answer of db/lua/admit.lua; `seconds` is Redis's clock, `month_used` -1 without a hard quota."""
+    """The answer of db/lua/admit.lua; `seconds` is Redis's clock, `month_used` -1 without a hard quota.
+
+    `generation` names the count that a request was taken from, empty when none was.
+    """
 
     kind: str
     epoch: str
@@ -17,6 +20,7 @@ class Verdict(NamedTuple):
     minute_wait: int
     month_used: int
     month: str
+    generation: str
 
 
 def headers(key: ResolvedKey, verdict: Verdict) -> list[tuple[bytes, bytes]]:

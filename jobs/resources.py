@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+from db.key_digest import KeyDigest
 from db.limits import Limits
 from db.passwords import Passwords
 from db.pool import Database
@@ -44,7 +45,9 @@ async def open_resources(settings: Settings, clock: Clock = system_clock) -> Asy
     async with AsyncExitStack() as stack:
         database = await Database.open(settings.database_url.get_secret_value(), settings.pool_size, "mts")
         stack.push_async_callback(database.close)
-        limits = Limits(database, settings.redis_url.get_secret_value(), clock, settings.workers)
+        pepper = settings.api_key_pepper
+        digest = KeyDigest(pepper.get_secret_value() if pepper else None)
+        limits = Limits(database, settings.redis_url.get_secret_value(), clock, settings.workers, digest)
         stack.push_async_callback(limits.close)
         mail = mail_transport(settings)
         stack.push_async_callback(mail.close)

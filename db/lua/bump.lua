@@ -1,10 +1,8 @@
 -- Makes every process forget what it remembers of an organization; with ARGV[1] = 1 its quota is counted anew, too.
 -- KEYS[1] epoch:{organization}, KEYS[2] quota:{organization}; ARGV[2] the month whose count is dropped.
-local time = redis.call('TIME')
-local fresh = time[1] .. string.format('%06d', tonumber(time[2]))
-local epoch = redis.call('GET', KEYS[1])
-if epoch and tonumber(fresh) <= tonumber(epoch) then
-  fresh = string.format('%d', tonumber(epoch) + 1)
+local fresh, epoch = stamp(), number_at(KEYS[1])
+if tonumber(fresh) <= epoch then
+  fresh = string.format('%.0f', epoch + 1)
 end
 redis.call('SET', KEYS[1], fresh, 'EX', 604800)
 if ARGV[1] == '1' then

@@ -1,12 +1,14 @@
--- name: find^
--- Organization and key that a digest leads to, or nothing; by the primary key of identity.api_key_directory.
-select organization_id, api_key_id from identity.resolve_key(:digest);
+-- name: find_all
+-- Organization and key that each digest leads to, for those that lead anywhere; by the primary key of identity.api_key_directory.
+select wanted.digest, found.organization_id, found.api_key_id
+from unnest(:digests::bytea[]) as wanted (digest)
+cross join lateral identity.resolve_key(wanted.digest) as found;
 
 -- name: resolve^
 -- What an active key may do today and the limits of its organization's plan; by the primary keys of both tables.
 select k.id, k.mode, k.scopes, k.expires_at, o.plan, coalesce(o.rate_limit_override, p.per_minute) as per_minute,
        case when p.is_hard_quota then p.included end as month_quota, p.overage_minor, p.overage_per,
-       identity.organization_status() as status
+       case when o.keys_suspended_at is null then identity.organization_status() else 'overdue' end as status
 from tenancy.api_keys k
 join tenancy.organizations o on o.organization_id = k.organization_id
 cross join lateral billing.price_on(o.plan, :today) p
@@ -22,8 +24,9 @@ where o.organization_id = :organization_id
 for update of o;
 
 -- name: count_active$
--- How many keys are active; by api_keys_created_at_idx.
-select count(*) from tenancy.api_keys where organization_id = :organization_id and is_active;
+-- How many keys work; by api_keys_created_at_idx.
+select count(*) from tenancy.api_keys
+where organization_id = :organization_id and is_active and (expires_at is null or expires_at > :now);
 
 -- name: create^
 -- The new key as it is listed.

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+import redis
 
 from db.limits import Limits
 from db.pool import Database
@@ -32,3 +33,9 @@ async def elsewhere(database: Database, redis_url: str) -> AsyncIterator[Limits]
     opened = Limits(database, redis_url, system_clock)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="module")
+def stored(redis_url: str) -> redis.Redis:
+    """What is in Redis."""
+    return redis.Redis.from_url(redis_url, decode_responses=True)
