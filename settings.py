@@ -135,6 +135,9 @@ class Settings(BaseModel):
         10, ge=0, le=1440, description="minutes after the end of a month in which late requests are still counted in it"
     )
     invoice_due_days: int = Field(14, ge=0, le=90, description="days from issue to due date")
+    suspend_after_days: int = Field(
+        30, ge=1, le=3650, description="days after the due date of an unpaid invoice that API keys are suspended"
+    )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":

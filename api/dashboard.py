@@ -15,6 +15,7 @@ class OrganizationHead(Answer):
 
     name: str
     plan: str
+    keys_suspended_at: Timestamp | None
 
 
 class Figures(Answer):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from db import invoices
@@ -78,6 +78,17 @@ async def mark_overdue(tenant: Tenant, now: datetime) -> list[CycleId]:
     """Mark what is past its due date; the invoices that became overdue by this."""
     rows = queries.mark_overdue(tenant.conn, organization_id=tenant.organization_id, now=now)
     return [row["id"] async for row in rows]
+
+
+async def review_keys(tenant: Tenant, now: datetime, after_days: int) -> Literal["suspended", "resumed"] | None:
+    """Suspend the API keys when an invoice is overdue by `after_days` and no payment is pending; else let them work.
+
+    None when all stays as it is. The caller bumps the organization's limits after the commit. For the worker's role.
+    """
+    verdict: Literal["suspended", "resumed"] | None = await queries.review_keys(
+        tenant.conn, organization_id=tenant.organization_id, now=now, after_days=after_days
+    )
+    return verdict
 
 
 async def reconcile(tenant: Tenant) -> list[Difference]:

@@ -43,6 +43,7 @@ class Stats:
     current_month_cost_minor: int
     active_api_keys: int
     total_api_keys: int
+    keys_suspended_at: datetime | None
 
     @property
     def success_rate(self) -> float:

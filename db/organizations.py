@@ -21,6 +21,7 @@ class Organization:
     plan: Plan
     created_at: datetime
     updated_at: datetime
+    keys_suspended_at: datetime | None = None
 
 
 async def create(tenant: Tenant, *, name: str, email: str, now: datetime) -> Organization:

@@ -1,11 +1,15 @@
-"""What is owed too long: overdue by one conditional update, reminders on day 1, 7 and 14, each once for an invoice."""
+"""What is owed too long: overdue by one conditional update, reminders on day 1, 7 and 14, then the API keys.
 
-from datetime import datetime
+Keys are suspended some days after the due date, never while a payment is pending, and work again with the payment.
+"""
+
+from datetime import date, datetime, timedelta
 
 import structlog
 
-from db import billing, invoices, work
+from db import billing, invoices, organizations, work
 from db.invoices import Cycle
+from db.pool import Tenant
 from db.types import Actor, OrganizationId
 from jobs import email
 from jobs.app import job, periodic
@@ -41,6 +45,38 @@ async def remind(resources: Resources, organization_id: OrganizationId) -> None:
                 )
         if owed:
             await work.announce(tenant, "dunning")
+        await review_keys(resources, tenant)
+
+
+async def review_keys(resources: Resources, tenant: Tenant) -> None:
+    """Suspend the organization's keys, or let them work again, in the caller's transaction, and say so by mail.
+
+    A job of the same transaction tells every process, so that a crash after the commit keeps none in the dark.
+    """
+    now = resources.clock.now()
+    verdict = await billing.review_keys(tenant, now, resources.settings.suspend_after_days)
+    if verdict is None:
+        return
+    organization = await organizations.get(tenant)
+    cause = int(now.timestamp()) // 60
+    await email.enqueue(
+        tenant, f"keys_{verdict}", subject_id=tenant.organization_id, recipient=organization.email, step=cause
+    )
+    await tell_processes.defer(tenant)
+    log.warning(f"keys.{verdict}", organization_id=str(tenant.organization_id))
+
+
+@job(queue="billing")
+async def tell_processes(resources: Resources, organization_id: OrganizationId) -> None:
+    """Make every process read anew whether the organization's keys work."""
+    await resources.limits.bump(organization_id)
+
+
+def keys_work_until(resources: Resources, cycle: Cycle) -> date | None:
+    """The last day on which API keys work while an invoice is unpaid; None for one that was not issued."""
+    if cycle.due_date is None:
+        return None
+    return (cycle.due_date + timedelta(days=resources.settings.suspend_after_days)).date()
 
 
 def reminder_step(cycle: Cycle, now: datetime) -> int:

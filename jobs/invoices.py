@@ -14,7 +14,15 @@ from db.pool import Tenant
 from db.types import CycleId, Money, PaymentId
 from jobs import dunning, email
 from jobs.accounts import link
-from jobs.providers.mail_kinds import Invoice, InvoiceLine, Overdue, PaymentRefunded, PaymentSuccess
+from jobs.providers.mail_kinds import (
+    Invoice,
+    InvoiceLine,
+    KeysResumed,
+    KeysSuspended,
+    Overdue,
+    PaymentRefunded,
+    PaymentSuccess,
+)
 from jobs.providers.mail_words import count, day, money
 from jobs.providers.render import PRODUCT
 from jobs.resources import Resources
@@ -143,10 +151,35 @@ async def overdue_mail(resources: Resources, tenant: Tenant, subject_id: UUID, r
     if cycle.status != "overdue" or cycle.due_date is None:
         return None
     days = dunning.days_overdue(cycle, resources.clock.now())
+    organization = await organizations.get(tenant)
+    until = None if organization.keys_suspended_at else dunning.keys_work_until(resources, cycle)
     return Overdue(
         cycle.organization_name, cycle.number_text, period(cycle.month), days, cycle.outstanding,
-        cycle.due_date.date(), invoice_url(resources, cycle.id),
+        cycle.due_date.date(), until, invoice_url(resources, cycle.id),
     )  # fmt: skip
+
+
+@email.composer("keys_suspended")
+async def suspension(resources: Resources, tenant: Tenant, subject_id: UUID, recipient: str) -> KeysSuspended | None:
+    """Tells that API keys are refused, and for which invoice; none is sent when the money came meanwhile."""
+    organization = await organizations.get(tenant)
+    owed = await invoices.unpaid(tenant)
+    if organization.keys_suspended_at is None or not owed:
+        return None
+    cycle = owed[0]
+    return KeysSuspended(
+        organization.name, cycle.number_text, period(cycle.month),
+        dunning.days_overdue(cycle, resources.clock.now()), cycle.outstanding, invoice_url(resources, cycle.id),
+    )  # fmt: skip
+
+
+@email.composer("keys_resumed")
+async def resumption(resources: Resources, tenant: Tenant, subject_id: UUID, recipient: str) -> KeysResumed | None:
+    """Tells that API keys work again."""
+    organization = await organizations.get(tenant)
+    if organization.keys_suspended_at is not None:
+        return None
+    return KeysResumed(organization.name, link(resources, "/keys"))
 
 
 @email.composer("payment_success")

@@ -14,7 +14,7 @@ from db import organizations, payments, work
 from db.payments import Attempt, Told
 from db.pool import Tenant
 from db.types import Actor, OrganizationId, PaymentId
-from jobs import email
+from jobs import dunning, email
 from jobs.app import GiveUp, job
 from jobs.providers.errors import ProviderRefused
 from jobs.providers.payments import PaymentProvider, PaymentState
@@ -67,6 +67,7 @@ def mismatch(
 
 async def _apply(resources: Resources, tenant: Tenant, attempt: Attempt, told: Told) -> None:
     applied = await payments.apply(tenant, attempt.id, told, resources.clock.now())
+    await dunning.review_keys(resources, tenant)
     if applied.is_newly_paid:
         organization = await organizations.get(tenant)
         await email.enqueue(tenant, "payment_success", subject_id=attempt.id, recipient=organization.email)

@@ -96,7 +96,7 @@ class PaymentRefunded:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """To the billing contact 1, 7 and 14 days after the due date."""
+    """To the billing contact 1, 7 and 14 days after the due date; `keys_work_until` is None once keys are refused."""
 
     organization: str
     number: str
@@ -104,7 +104,28 @@ class Overdue:
     days_overdue: int
     amount: Money
     due_date: date
+    keys_work_until: date | None
     pay_url: Link
+
+
+@dataclass(frozen=True, slots=True)
+class KeysSuspended:
+    """To the billing contact when API keys are refused because an invoice is long overdue."""
+
+    organization: str
+    number: str
+    period: str
+    days_overdue: int
+    amount: Money
+    pay_url: Link
+
+
+@dataclass(frozen=True, slots=True)
+class KeysResumed:
+    """To the billing contact when the API keys work again."""
+
+    organization: str
+    keys_url: Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +227,8 @@ Mail = (
     | PaymentSuccess
     | PaymentRefunded
     | Overdue
+    | KeysSuspended
+    | KeysResumed
     | KeyCreated
     | SecurityNotice
     | UsageAlert
@@ -214,5 +237,6 @@ Mail = (
 )
 MailKind = Literal[
     "welcome", "verification", "password_reset", "invitation", "invoice", "payment_success", "payment_refunded",
-    "overdue", "key_created", "security_notice", "usage_alert", "message", "account_exists",
+    "overdue", "keys_suspended", "keys_resumed", "key_created", "security_notice", "usage_alert", "message",
+    "account_exists",
 ]  # fmt: skip

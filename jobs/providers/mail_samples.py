@@ -1,6 +1,6 @@
 """One realistic mail of each kind, for previews and for the tests that render them all."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from db.types import Money
 from jobs.providers import mail_kinds as kinds
@@ -40,7 +40,9 @@ def _billing() -> list[kinds.Mail]:
         kinds.Invoice(name, number, period, 15_000, total, due, lines, pay),
         kinds.PaymentSuccess(name, number, period, total, _NOW, "Stripe", f"{pay}/receipt"),
         kinds.PaymentRefunded(name, number, period, total, "Paystack", pay),
-        kinds.Overdue(name, number, period, 7, total, due, pay),
+        kinds.Overdue(name, number, period, 7, total, due, due + timedelta(days=30), pay),
+        kinds.KeysSuspended(name, number, period, 30, total, pay),
+        kinds.KeysResumed(name, f"{_SITE}/keys"),
     ]
 
 

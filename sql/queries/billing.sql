@@ -28,6 +28,10 @@ update billing.billing_cycles set status = 'overdue'
 where organization_id = :organization_id and status = 'pending' and due_date < :now
 returning id;
 
+-- name: review_keys$
+-- What became of the organization's API keys: suspended, resumed, or null when all stays as it is.
+select billing.review_keys(:organization_id, :now, :after_days);
+
 -- name: credit$
 -- The status of an invoice after a part of it was written off.
 select billing.credit(:organization_id, :id, :minor, :reason, :now);

@@ -4,7 +4,8 @@ select o.name, o.plan, u.total_requests_30d, u.successful_requests_30d, u.curren
        (select coalesce(sum(amount_minor), 0)::bigint from billing.charge(:organization_id, :month)) as current_month_cost_minor,
        (select count(*) from tenancy.api_keys k where k.organization_id = :organization_id and k.is_active
           and (k.expires_at is null or k.expires_at > :now)) as active_api_keys,
-       (select count(*) from tenancy.api_keys k where k.organization_id = :organization_id) as total_api_keys
+       (select count(*) from tenancy.api_keys k where k.organization_id = :organization_id) as total_api_keys,
+       o.keys_suspended_at
 from tenancy.organizations o
 cross join lateral (
     select coalesce(sum(c.requests) filter (where c.day >= (:since::timestamptz at time zone 'utc')::date), 0)::bigint as total_requests_30d,

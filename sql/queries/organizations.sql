@@ -10,13 +10,13 @@ returning organization_id as id, name, email, plan, created_at, updated_at;
 
 -- name: get^
 -- The organization; by organizations_pkey.
-select organization_id as id, name, email, plan, created_at, updated_at
+select organization_id as id, name, email, plan, created_at, updated_at, keys_suspended_at
 from tenancy.organizations
 where organization_id = :organization_id;
 
 -- name: lock^
 -- The organization, locked: changes of its seats wait for one another here; by organizations_pkey.
-select organization_id as id, name, email, plan, created_at, updated_at
+select organization_id as id, name, email, plan, created_at, updated_at, keys_suspended_at
 from tenancy.organizations
 where organization_id = :organization_id
 for update;

@@ -61,7 +61,7 @@ class Shop:
         await close_until(self.worker, month)
         await close_organization.run(self.worker, founded.organization_id)
         browser = self.stack.visitor()
-        browser.token, email = await self._log_in(founded)
+        browser.token, email = await self.log_in(founded)
         async with self.worker.database.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
             cycles, _ = await invoices.issued(tenant, 1, 1)
         return Customer(founded, browser, cycles[0].id, email)
@@ -136,7 +136,8 @@ class Shop:
     def _read(self, customer: Customer) -> Any:
         return self.worker.database.tenant(customer.founded.organization_id, SYSTEM, read_only=True)
 
-    async def _log_in(self, founded: Founded) -> tuple[str, str]:
+    async def log_in(self, founded: Founded) -> tuple[str, str]:
+        """A new session of the owner: its token, and the organization's billing contact."""
         now = self.stack.clock.now()
         async with self.worker.database.tenant(founded.organization_id, SYSTEM) as tenant:
             session_id = await sessions.open_session(
