@@ -1,4 +1,4 @@
-"""Every endpoint of the contract is there, under its method, path and access – and nothing is there that no one declared."""
+"""Every endpoint of the contract is there, under its method, path and access."""
 
 import pytest
 

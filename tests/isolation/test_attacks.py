@@ -6,9 +6,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.isolation.attacks import ATTACKS, DENIED, World
+from tests.isolation.attacks import ATTACKS
 from tests.isolation.catalog import Table, tenant_tables
 from tests.isolation.planting import Row, plant
+from tests.isolation.world import DENIED, World
 from tests.servers import Urls
 
 VICTIM, ATTACKER = uuid4(), uuid4()

@@ -10,11 +10,12 @@ import psycopg
 import pytest
 
 from db import checks
-from tests.isolation.attacks import ATTACKS, World
+from tests.isolation.attacks import ATTACKS
 from tests.isolation.catalog import tenant_tables
 from tests.isolation.manifest import live
 from tests.isolation.mutations import MUTATIONS, OPENINGS
 from tests.isolation.planting import plant
+from tests.isolation.world import World
 from tests.servers import TestServers, Urls
 
 
