@@ -16,6 +16,7 @@ from jobs.resources import Resources
 from jobs.settlement import settle
 
 PATIENT_DAYS = 45
+OVERDUE_DAYS = 10  # reminded of twice, and its keys still work
 PAID_AFTER_DAYS = (3.1, 8.6, 5.4, 1.9, 6.3, 4.2)
 VOID_REASON = "Support: a client of theirs polled without a pause for a weekend; not charged"
 
@@ -35,9 +36,10 @@ async def write_invoices(migrator: Resources, tenant: Tenant, calendar: Calendar
 
 
 async def _close(migrator: Resources, tenant: Tenant, calendar: Calendar, month: date, plan: MonthPlan) -> Cycle:
-    """The month's invoice; one that is to stay pending was agreed to be due later, so that it is not overdue today."""
-    due_days = PATIENT_DAYS if plan.fate == "pending" else None
-    cycle = await close_one(standing(migrator, calendar.invoiced(month), due_days), tenant, month)
+    """The month's invoice; for one that is to be pending or overdue today a later due date was agreed on."""
+    issued = calendar.invoiced(month)
+    due_days = {"pending": PATIENT_DAYS, "overdue": (calendar.now - issued).days - OVERDUE_DAYS}.get(plan.fate)
+    cycle = await close_one(standing(migrator, issued, due_days), tenant, month)
     expected = "parked" if plan.runaway else "pending"
     if cycle is None or cycle.status != expected:
         raise CommandError(f"The invoice of {month:%B %Y} is {cycle and cycle.status}, not {expected}.")
