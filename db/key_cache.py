@@ -32,11 +32,11 @@ class ResolvedKey:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A resolved key, the epoch of its organization before it was read, and until when it is believed (monotonic)."""
+    """A resolved key, the epoch of its organization before it was read, and when its reading began (monotonic)."""
 
     key: ResolvedKey
     epoch: str
-    until: float
+    read_at: float
 
 
 class KeyCache:

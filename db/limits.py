@@ -1,5 +1,6 @@
 """Who a key is and whether it may go on: resolution, rate limit, quota and freshness in one round trip."""
 
+import time
 from dataclasses import dataclass
 
 from db import usage
@@ -7,7 +8,7 @@ from db.counters import Counters, CountersAway
 from db.epochs import Epochs, names
 from db.errors import DomainError, Forbidden, TooMany, Unavailable
 from db.fallback import LocalWindows
-from db.key_cache import Entry, ResolvedKey
+from db.key_cache import ResolvedKey
 from db.key_digest import SHAPE, KeyDigest, plain
 from db.last_use import LastUse
 from db.limit_headers import Verdict, headers, refusal
@@ -17,6 +18,8 @@ from db.resolution import Resolution, invalid
 from db.types import Clock, OrganizationId
 
 __all__ = ["Admission", "Limits", "ResolvedKey"]
+FRESH = "*"
+"""In place of an epoch: read since the request began, so that nothing that answered before can be missing in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +116,16 @@ class Limits:
             return  # if Redis has lost the count, it is loaded from the records
 
     async def _admit(self, digest: bytes) -> Admission:
+        stale_since: float | None = None
         for _ in range(5):
             entry = await self._resolution.entry(digest, self.counters)
-            verdict = await self._ask(entry.key, entry.epoch)
+            is_fresh = stale_since is not None and entry.read_at >= stale_since
+            verdict = await self._ask(entry.key, FRESH if is_fresh else entry.epoch)
             if verdict.kind == "stale":
+                stale_since = stale_since or time.monotonic()
                 self._resolution.cache.drop(digest)
             elif verdict.kind == "load":
-                await self._load_quota(entry, verdict.month)
+                await self._load_quota(entry.key, verdict)
             else:
                 return self._admission(entry.key, verdict)
         raise Unavailable
@@ -139,12 +145,11 @@ class Limits:
             self._quota_watch.saw(key.organization_id, verdict.month_used, key.month_quota)
         return Admission(key, headers(key, verdict), refused, taken_from)
 
-    async def _load_quota(self, entry: Entry, month: str) -> None:
-        """Count what is charged already; a change since this entry was read, or another process, wins."""
-        organization_id = entry.key.organization_id
-        used = await usage.count_month(self._database, organization_id, month)
-        epoch, _, quota = names(organization_id)
-        await self.counters.run("load_quota", [epoch, quota], [entry.epoch, month, str(used)])
+    async def _load_quota(self, key: ResolvedKey, verdict: Verdict) -> None:
+        """Count what is charged already; a change since the verdict, or another process, wins."""
+        used = await usage.count_month(self._database, key.organization_id, verdict.month)
+        epoch, _, quota = names(key.organization_id)
+        await self.counters.run("load_quota", [epoch, quota], [verdict.epoch, verdict.month, str(used)])
 
     async def _admit_without_redis(self, digest: bytes) -> Admission:
         """Nobody trusts what is remembered: key and quota come from Postgres, the rate from this process's share."""

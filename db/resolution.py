@@ -34,7 +34,7 @@ class Resolution:
         Raises Unauthorized for a key that is unknown, revoked or expired, CountersAway without Redis.
         """
         entry = self.cache.get(digest)
-        if entry is None or entry.until < time.monotonic():
+        if entry is None or entry.read_at + ENTRY_SECONDS < time.monotonic():
             entry = await self._fill(digest, counters)
         if entry is None:
             raise invalid()
@@ -68,14 +68,14 @@ class Resolution:
 
     async def _read(self, digest: bytes, counters: Counters) -> Entry | None:
         """The epoch is read before the row: a revocation in between makes this entry stale, never trusted."""
-        generation = self.cache.generation
+        generation, began = self.cache.generation, time.monotonic()
         found = await self._lookups.find(digest)
         epoch = (await counters.run("admit", names(found.organization_id), ["", "0", "-1"]))[1] if found else ""
         key = await keys.resolve(self._database, found, self._clock.now()) if found else None
         if key is None:
             self._forget(digest)
             return None
-        entry = Entry(key, epoch, time.monotonic() + ENTRY_SECONDS)
+        entry = Entry(key, epoch, began)
         self.cache.put(digest, entry, generation)
         return entry
 

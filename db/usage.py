@@ -1,10 +1,15 @@
 """Usage: one record for each answered request, committed in groups before the answers leave."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
+
+import structlog
+from prometheus_client import Counter, Histogram
 
 from db.errors import Unavailable
 from db.pool import Database
@@ -12,6 +17,13 @@ from db.statements import load
 from db.types import SYSTEM, ApiKeyId, OrganizationId
 
 queries = load("usage")
+SECONDS = 2.0
+"""How long an answer waits for its record; after that it becomes a 503, and may have been recorded all the same."""
+GROUPS = Histogram(
+    "usage_group_records", "Usage records committed together", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+UNRECORDED = Counter("usage_unrecorded_total", "Answers that were refused because their usage could not be recorded")
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +42,15 @@ class UsageRecord:
     occurred_at: datetime
 
 
+Waiting = tuple[UsageRecord, asyncio.Future[None]]
+
+
 class UsageRecorder:
     """Commits records in groups: while one is under way the others gather for the next; no timer, no size."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: list[tuple[UsageRecord, asyncio.Future[None]]] = []
+        self._waiting: list[Waiting] = []
         self._flusher: asyncio.Task[None] | None = None
 
     async def record(self, entry: UsageRecord) -> None:
@@ -56,24 +71,40 @@ class UsageRecorder:
         try:
             while self._waiting:
                 group, self._waiting = self._waiting, []
-                error = await self._write([entry for entry, _ in group])
-                for _, written in group:
-                    if not written.done():
-                        written.set_exception(error) if error else written.set_result(None)
+                await self._write(group)
         finally:
             self._flusher = None
 
-    async def _write(self, group: list[UsageRecord]) -> Exception | None:
+    async def _write(self, group: list[Waiting]) -> None:
+        """Commit a group and let its waiters go; one record that cannot be written takes no other with it."""
         try:
-            async with self._database.statement() as conn:
-                await queries.record(conn, **columns(group))
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, every waiter of the group must hear of it
-            return error if isinstance(error, Unavailable) else _failed(error)
-        return None
+            async with asyncio.timeout(SECONDS), self._database.statement() as conn:
+                await queries.record(conn, **columns([entry for entry, _ in group]))
+        except (Unavailable, TimeoutError) as error:
+            UNRECORDED.inc(len(group))
+            log.warning("usage.not_recorded", records=len(group), error=type(error).__name__)
+            _let_go(group, Unavailable)
+        except Exception as error:
+            if len(group) > 1:
+                await self._write(group[: len(group) // 2])
+                await self._write(group[len(group) // 2 :])
+                return
+            UNRECORDED.inc()
+            log.exception("usage.refused", organization_id=str(group[0][0].organization_id))
+            _let_go(group, partial(_failed, error))
+        else:
+            GROUPS.observe(len(group))
+            _let_go(group, None)
+
+
+def _let_go(group: list[Waiting], failure: Callable[[], Exception] | None) -> None:
+    """Every waiter gets an exception of its own: one object raised in many tasks would grow its traceback."""
+    for _, written in group:
+        if not written.done():
+            written.set_exception(failure()) if failure else written.set_result(None)
 
 
 def _failed(error: Exception) -> Exception:
-    """Every waiter gets an exception of its own kind: the same object raised in many tasks would grow its traceback."""
     failure = RuntimeError(f"usage was not recorded: {type(error).__name__}")
     failure.__cause__ = error
     return failure

@@ -1,7 +1,8 @@
 -- One round trip for one request with an API key: is what the process remembers still current, may the organization
 -- go on this minute, and is its month's quota left? Consumes both or none; time is this server's own.
 -- KEYS[1] epoch:{organization}, KEYS[2] rate_limit:{organization}, KEYS[3] quota:{organization}
--- ARGV: epoch the process remembers, requests a minute, requests a month (-1: no hard quota)
+-- ARGV: epoch the process remembers, or * for what it has read since the request began; requests a minute, requests
+-- a month (-1: no hard quota)
 -- Returns {verdict, epoch, seconds, minute_left, minute_wait, month_used, month, generation};
 -- verdicts: ok, stale, rate, quota, load
 local epoch = digits_at(KEYS[1])
@@ -9,7 +10,7 @@ if not epoch then
   epoch = stamp()
   redis.call('SET', KEYS[1], epoch, 'EX', 604800)
 end
-if epoch ~= ARGV[1] then
+if ARGV[1] ~= '*' and epoch ~= ARGV[1] then
   return {'stale', epoch, seconds, 0, 0, 0, '', ''}
 end
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -243,7 +244,7 @@ class RowBeforeEpoch(Resolution):
         assert key is not None
         epoch = (await counters.run("admit", [f"{n}:{{{found.organization_id}}}" for n in ("epoch", "r", "q")],
                                     ["", "0", "-1"]))[1]  # fmt: skip
-        entry = Entry(key, epoch, float("inf"))
+        entry = Entry(key, epoch, time.monotonic())
         self.cache.put(digest, entry, self.cache.generation)
         return entry
 
