@@ -111,8 +111,13 @@ class Database:
                 yield conn
             except LOST as error:
                 raise Unavailable from error
+            except asyncpg.InternalClientError as error:
+                # Postgres said goodbye while the connection was idle, and the driver has not seen the end of it yet.
+                if not _is_gone(conn):
+                    conn.terminate()
+                raise Unavailable from error
             except asyncpg.InterfaceError as error:
-                if conn.is_closed():
+                if _is_gone(conn):
                     raise Unavailable from error
                 raise
             finally:
@@ -149,13 +154,21 @@ def _begin(
 
 async def _roll_back(conn: Any) -> None:
     """Leave no transaction behind; a connection that cannot say so is thrown away."""
-    if conn.is_closed() or not conn.is_in_transaction():
+    if _is_gone(conn) or not conn.is_in_transaction():
         return
     try:
         await conn.execute("rollback")
     except BaseException:
         conn.terminate()
         raise
+
+
+def _is_gone(conn: Any) -> bool:
+    """Whether a connection is closed, or was taken back by the pool when Postgres cut it."""
+    try:
+        return bool(conn.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 async def _reset(conn: Any) -> None:
