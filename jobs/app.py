@@ -15,6 +15,7 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from pydantic import TypeAdapter
 
 from db import queue as table
+from db.errors import Unavailable
 from db.pool import Tenant
 from db.types import OrganizationId
 from jobs.attempts import recorded
@@ -50,7 +51,10 @@ class Backoff(BaseRetryStrategy):
 
 
 class Once(BaseRetryStrategy):
-    """No second try: for jobs that come again by themselves, and whose twin may wait already."""
+    """No second try: for jobs that come again by themselves, and whose twin may wait already.
+
+    One that found a store away has not failed: its successor, seconds later, does the work.
+    """
 
     def get_retry_decision(self, *, exception: BaseException, job: procrastinate.jobs.Job) -> RetryDecision | None:
         """Always gives the job up."""
@@ -177,8 +181,13 @@ def _runner(declared_job: Job[Any]) -> Callable[..., Awaitable[None]]:
             job=declared_job.name, job_id=context.job.id, organization_id=arguments.get("organization_id")
         ):
             resources: Resources = context.additional_context["resources"]
-            async with recorded(resources, context.job, declared_job.name):
-                await declared_job.run(resources, *args, **values)
+            try:
+                async with recorded(resources, context.job, declared_job.name):
+                    await declared_job.run(resources, *args, **values)
+            except Unavailable:
+                if not isinstance(declared_job.retry, Once):
+                    raise
+                log.warning("job.left_to_the_next")
             log.debug("job.done", attempts=context.job.attempts)
 
     return run

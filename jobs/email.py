@@ -7,6 +7,7 @@ the content was sent and before the answer came is the one rare case in which a 
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from db.emails import AccountKind
 from db.pool import Tenant
 from db.types import AccountId, Actor, EmailId, OrganizationId
 from jobs.app import Backoff, GiveUp, global_job, job
+from jobs.marking import insist
 from jobs.metrics import MAILS
 from jobs.providers.errors import ProviderError, ProviderUnavailable
 from jobs.providers.mail import Email, MailRefused, message_id
@@ -101,14 +103,24 @@ async def send(resources: Resources, organization_id: OrganizationId, email_id: 
         return
     returns = bounces_to(resources, "email", organization_id, claimed.id)
     outcome, error = await _attempt(resources, claimed.id, claimed.recipient, mail, returns)
-    async with resources.database.tenant(organization_id, WORKER) as tenant:
-        await emails.settle(tenant, claimed.id, outcome, resources.clock.now(), str(error) if error else None)
-        if outcome == "failed" and isinstance(error, MailRefused) and error.stage == "recipient":
-            now = resources.clock.now()
-            await suppressions.add(tenant, "email", claimed.recipient, "refusal", str(error), now)
+    await insist(partial(_settle, resources, organization_id, claimed, outcome, error))
     log.info("email.attempted", kind=claimed.kind, email_id=str(claimed.id), outcome=outcome)
     if outcome == "queued" and error is not None:
         raise error
+
+
+async def _settle(
+    resources: Resources,
+    organization_id: OrganizationId,
+    claimed: emails.Claimed,
+    outcome: emails.Outcome,
+    error: ProviderError | None,
+) -> None:
+    now = resources.clock.now()
+    async with resources.database.tenant(organization_id, WORKER) as tenant:
+        await emails.settle(tenant, claimed.id, outcome, now, str(error) if error else None)
+        if outcome == "failed" and isinstance(error, MailRefused) and error.stage == "recipient":
+            await suppressions.add(tenant, "email", claimed.recipient, "refusal", str(error), now)
 
 
 @global_job(queue="mail", retry=PATIENCE)
@@ -121,6 +133,12 @@ async def account_mail(resources: Resources, mail_id: UUID) -> None:
     log.info("email.attempted", mail_id=str(mail_id), outcome=outcome)
     if outcome == "queued" and error is not None:
         raise error
+    await insist(partial(_settle_for_account, resources, mail_id, outcome, error))
+
+
+async def _settle_for_account(
+    resources: Resources, mail_id: UUID, outcome: emails.Outcome, error: ProviderError | None
+) -> None:
     async with resources.database.resolver() as conn:
         sent_at = resources.clock.now() if outcome == "sent" else None
         await emails.settle_for_account(conn, mail_id, sent_at, str(error) if error else None)

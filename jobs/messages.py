@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -13,6 +14,7 @@ from db.pool import Tenant
 from db.types import Actor, OrganizationId
 from jobs.app import Once, global_job, periodic
 from jobs.delivery import SUPPRESSED, deliver, find_out
+from jobs.marking import insist
 from jobs.metrics import MESSAGES
 from jobs.resources import Resources
 
@@ -112,14 +114,17 @@ async def _attempt(
             # Nobody knows how far it came: it stays claimed, and whoever takes it over finds out.
             log.warning("message.attempt_cut_off", message_id=str(message.id), type=message.type)
             return
-        async with resources.database.tenant(organization_id, WORKER) as tenant:
-            await messages.settle(tenant, message.id, outcome, resources.clock.now())
-            if outcome.error and outcome.error.startswith(SUPPRESSED):
-                reason = outcome.error.removeprefix(SUPPRESSED)
-                await suppressions.add(
-                    tenant, message.type, message.recipient, "refusal", reason, resources.clock.now()
-                )
+        await insist(partial(_settle, resources, organization_id, message, outcome))
         MESSAGES.labels(message.type, outcome.status).inc()
         log.info("message.attempted", message_id=str(message.id), type=message.type, status=outcome.status)
 
     await asyncio.gather(*(one(message) for message in claimed))
+
+
+async def _settle(resources: Resources, organization_id: OrganizationId, message: Claimed, outcome: Outcome) -> None:
+    now = resources.clock.now()
+    async with resources.database.tenant(organization_id, WORKER) as tenant:
+        await messages.settle(tenant, message.id, outcome, now)
+        if outcome.error and outcome.error.startswith(SUPPRESSED):
+            reason = outcome.error.removeprefix(SUPPRESSED)
+            await suppressions.add(tenant, message.type, message.recipient, "refusal", reason, now)

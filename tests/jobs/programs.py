@@ -24,8 +24,8 @@ from settings import Settings
 DIARY = Path(os.environ["DIARY"])
 maintenance.DEAD_AFTER_SECONDS = 4.0
 worker.HEARTBEAT_SECONDS = 1.0
-messages.ABANDONED_AFTER = timedelta(seconds=8)
-messages.LONGEST_ATTEMPT = timedelta(seconds=6)
+messages.ABANDONED_AFTER = timedelta(seconds=15)
+messages.LONGEST_ATTEMPT = timedelta(seconds=12)
 
 
 def note(word: str, subject: object) -> None:
