@@ -119,7 +119,7 @@ async def _invite(tenant: Tenant, calendar: Calendar, owner: UserId) -> None:
 async def _traffic(tenant: Tenant, calendar: Calendar, made: list[keys.NewKey]) -> None:
     """The usage of every month, straight into the month it was made in."""
     sources = [
-        Source(new.key.id, plan.share, _made_at(calendar, plan), _ended_at(calendar, plan))
+        Source(new.key.id, plan.share, _made_at(calendar, plan), _ended_at(calendar, plan), plan.mode == "test")
         for new, plan in zip(made, calendar.story.keys, strict=True)
     ]
     traffic = Traffic(tenant.organization_id, sources, calendar.segments(), calendar.founded, calendar.now)

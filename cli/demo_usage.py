@@ -33,6 +33,7 @@ class Source:
     share: int
     since: datetime
     until: datetime
+    is_test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Traffic:
             method=method,
             status_code=status,
             duration_us=int(1000 * milliseconds * random.lognormvariate(0, 0.45)),
-            is_billable=billable(status, reached=True),
+            is_billable=billable(status, reached=True) and not source.is_test,
             occurred_at=at,
         )
 
