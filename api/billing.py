@@ -16,6 +16,7 @@ from api.billing_answers import (
     History,
     InvoiceDetails,
     PlanAnswer,
+    PlanPreviewAnswer,
     PreviewAnswer,
     history,
     preview_answer,
@@ -53,6 +54,12 @@ class PlanChange(Body):
     )
 
 
+class PlanQuery(Query):
+    """The plan that is thought of."""
+
+    plan: Plan = Field(description="Any but the one that the organization is on or moves to already")
+
+
 class PaymentStart(Body):
     """What to pay, and with whom."""
 
@@ -86,6 +93,12 @@ async def calculate(call: UserCall) -> PreviewAnswer:
     return preview_answer(await invoices.preview(call.tenant, call.now()))
 
 
+@router.get("/upgrade-preview", access=Permission.VIEW_BILLING, errors=("CONFLICT",))
+async def upgrade_preview(call: UserCall, query: PlanQuery) -> PlanPreviewAnswer:
+    """What changing the plan now would make of this month's invoice; refused where the change would be."""
+    return PlanPreviewAnswer.made(await plans.preview(call.tenant, query.plan, call.now()))
+
+
 @router.post("/upgrade", access=Permission.UPGRADE_PLAN, message="Plan changed", idempotent=True, errors=("CONFLICT",))
 async def upgrade(call: UserCall, body: PlanChange) -> PlanAnswer:
     """Change the plan: up at once, down with the next month; asking for the present one takes a planned change back."""
@@ -99,6 +112,7 @@ async def upgrade(call: UserCall, body: PlanChange) -> PlanAnswer:
     access=Permission.PAY_INVOICES,
     message="Continue to the provider's page",
     transaction=False,
+    idempotent=True,
     errors=("CONFLICT", "NOT_FOUND", "SERVICE_UNAVAILABLE"),
 )
 async def initiate_payment(call: UserCall, body: PaymentStart) -> Checkout:
@@ -141,7 +155,7 @@ async def invoice(call: UserCall, invoice_id: UUID) -> InvoiceDetails:
 
 async def _invoice(call: UserCall, invoice_id: UUID) -> tuple[Cycle, list[Attempt]]:
     cycle = await invoices.get_issued(call.tenant, CycleId(invoice_id))
-    return cycle, await payments.of_invoice(call.tenant, cycle.id)
+    return await invoices.with_shares(call.tenant, cycle), await payments.of_invoice(call.tenant, cycle.id)
 
 
 def _days(query: UsageQuery, today: date) -> tuple[date, date]:

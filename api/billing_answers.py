@@ -4,8 +4,9 @@ from typing import Literal, Self
 from uuid import UUID
 
 from api.fields import Amount, Answer, Pagination, Timestamp, amount
-from db.invoices import Cycle, Line, Preview, Totals
+from db.invoices import Cycle, Line, Preview, Share, Totals
 from db.payments import Attempt
+from db.plans import PlanPreview
 from db.types import Plan
 
 CURRENCY = "USD"
@@ -27,6 +28,39 @@ class LineAnswer(Answer):
     def made(cls, line: Line) -> Self:
         """The answer for a domain result."""
         return cls.of(line, unit_price_minor=line.unit_minor, amount=amount(line.amount_minor))
+
+
+class ShareAnswer(Answer):
+    """What one API key or one endpoint has in an overage, by its billable requests."""
+
+    label: str
+    api_key_id: UUID | None
+    endpoint: str | None
+    method: str | None
+    requests: int
+    amount: Amount
+    amount_minor: int
+
+    @classmethod
+    def made(cls, share: Share) -> Self:
+        """The answer for a domain result."""
+        return cls.of(share, amount=amount(share.amount_minor))
+
+
+class InvoiceLineAnswer(LineAnswer):
+    """A line of an invoice; an overage is told apart by key and by endpoint, each summing to the line exactly."""
+
+    by_api_key: list[ShareAnswer]
+    by_endpoint: list[ShareAnswer]
+
+    @classmethod
+    def made(cls, line: Line) -> Self:
+        """The answer for a domain result."""
+        return cls.of(
+            line, unit_price_minor=line.unit_minor, amount=amount(line.amount_minor),
+            by_api_key=[ShareAnswer.made(share) for share in line.shares_of("api_key")],
+            by_endpoint=[ShareAnswer.made(share) for share in line.shares_of("endpoint")],
+        )  # fmt: skip
 
 
 class PreviewAnswer(Answer):
@@ -115,7 +149,7 @@ class InvoiceDetails(InvoiceEntry):
     organization_email: str
     paid: Amount
     credited: Amount
-    lines: list[LineAnswer]
+    lines: list[InvoiceLineAnswer]
     payments: list[PaymentEntry]
 
     @classmethod
@@ -125,7 +159,7 @@ class InvoiceDetails(InvoiceEntry):
             cycle,
             paid=amount(cycle.paid_minor),
             credited=amount(cycle.credited_minor),
-            lines=[LineAnswer.made(line) for line in cycle.lines],
+            lines=[InvoiceLineAnswer.made(line) for line in cycle.lines],
             payments=[PaymentEntry.of(attempt, amount=attempt.amount.decimal) for attempt in attempts],
         )
 
@@ -144,6 +178,31 @@ class PlanAnswer(Answer):
     """The organization after a change of plan."""
 
     organization: ChangedPlan
+
+
+class PlanPreviewAnswer(Answer):
+    """This month's invoice as it would be after a change of plan now, and without it; nothing is changed."""
+
+    plan: Plan
+    starts_at: Timestamp
+    period: str
+    present_amount: Amount
+    present_amount_minor: int
+    total_amount: Amount
+    amount_minor: int
+    currency: str
+    lines: list[LineAnswer]
+
+    @classmethod
+    def made(cls, found: PlanPreview) -> Self:
+        """The answer for a domain result."""
+        present = found.present.total_amount_minor
+        return cls(
+            plan=found.plan, starts_at=found.starts_at, period=f"{found.present.month:%Y-%m}",
+            present_amount=amount(present), present_amount_minor=present,
+            total_amount=amount(found.total_amount_minor), amount_minor=found.total_amount_minor,
+            currency=found.present.currency, lines=[LineAnswer.made(line) for line in found.lines],
+        )  # fmt: skip
 
 
 class Checkout(Answer):

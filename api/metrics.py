@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests by route template, method and status class, and the queues – never by organization.
+"""What Prometheus reads: requests by route template, method and status class, queues and books – never by organization.
 
 The queues' figures are the database's, so any one process shows them for all; a scrape is answered without them while
 Postgres is away, and they are counted at most once in a few seconds.
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from db import queue
+from db import billing, queue
 from db.errors import DomainError
 from db.pool import Database
 from db.queue import Figure
@@ -31,7 +31,13 @@ EXPLAINED = {
     "jobs_oldest_seconds": "How long the oldest due job has been waiting",
     "mails_waiting": "Mails of the product that are not sent yet",
     "messages_waiting": "Messages of customers that are not sent yet, as the workers' last round counted them",
+    "billing_reconciled_at_seconds": "When the books were last compared, in seconds since 1970",
+    "billing_reconciled_organizations": "Organizations that were compared then",
+    "billing_reconciliation_failures": "Organizations that could not be compared then",
+    "billing_differences": "Differences found then; anything but 0 wants a person",
+    "billing_differences_by_finding": "Differences found then, by finding",
 }
+LABELS = {"billing_differences_by_finding": "finding"}
 KEPT_SECONDS = 5.0
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -69,7 +75,7 @@ class QueueFigures:
         if time.monotonic() >= self._good_until:
             try:
                 async with self._database.resolver(read_only=True) as conn:
-                    self._figures = await queue.figures(conn)
+                    self._figures = await queue.figures(conn) + await billing.figures(conn)
             except DomainError:
                 self._figures = []
             self._good_until = time.monotonic() + KEPT_SECONDS
@@ -82,7 +88,7 @@ def _gauges(figures: Iterable[Figure]) -> CollectorRegistry:
     gauges: dict[str, Gauge] = {}
     for figure in figures:
         if figure.figure not in gauges:
-            labels = ["queue"] if figure.label else []
+            labels = [LABELS.get(figure.figure, "queue")] if figure.label else []
             gauges[figure.figure] = Gauge(figure.figure, EXPLAINED[figure.figure], labels, registry=registry)
         gauge = gauges[figure.figure]
         (gauge.labels(figure.label) if figure.label else gauge).set(figure.value)

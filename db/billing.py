@@ -8,6 +8,7 @@ from uuid import UUID
 from db import invoices
 from db.invoices import Cycle, CycleStatus
 from db.pool import Tenant
+from db.queue import Figure
 from db.statements import load
 from db.types import CycleId, Money, new_id
 
@@ -19,9 +20,20 @@ class Difference:
     """Two figures that should be one."""
 
     finding: str
-    subject: UUID | None
+    subject: UUID | str | None
     expected: int
     found: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """One run over the installation: organizations compared and not, and how many differences of each kind."""
+
+    started_at: datetime
+    finished_at: datetime
+    organizations: int
+    failures: int
+    findings: dict[str, int]
 
 
 def last_month_over(now: datetime, grace: timedelta) -> date:
@@ -95,6 +107,30 @@ async def reconcile(tenant: Tenant) -> list[Difference]:
     """Every difference between usage, invoices, payments and the ledger of the organization."""
     rows = queries.reconcile(tenant.conn, organization_id=tenant.organization_id)
     return [Difference(**row) async for row in rows]
+
+
+async def reconcile_payments(tenant: Tenant, since: datetime, until: datetime) -> list[Difference]:
+    """Payments that no webhook told of, and webhooks whose payment is not in the books. For the worker's role."""
+    rows = queries.reconcile_payments(tenant.conn, organization_id=tenant.organization_id, since=since, until=until)
+    return [Difference(**row) async for row in rows]
+
+
+async def reconcile_events(conn: Any, since: datetime, until: datetime) -> list[Difference]:
+    """Events of a span that were not handled, not matched, or that failed a check. For the worker's role."""
+    return [Difference(**row) async for row in queries.reconcile_events(conn, since=since, until=until)]
+
+
+async def store_reconciliation(conn: Any, run: Reconciliation) -> None:
+    """Keep what a run found, for those who watch. For the worker's role."""
+    await queries.store_reconciliation(
+        conn, started_at=run.started_at, finished_at=run.finished_at, organizations=run.organizations,
+        failures=run.failures, findings=run.findings,
+    )  # fmt: skip
+
+
+async def figures(conn: Any) -> list[Figure]:
+    """The last reconciliation as figures; nothing before the first."""
+    return [Figure(**row) async for row in queries.figures(conn)]
 
 
 async def credit(tenant: Tenant, cycle_id: CycleId, amount: Money, reason: str, now: datetime) -> CycleStatus:

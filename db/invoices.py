@@ -1,8 +1,9 @@
 """Invoices as they are read: issued ones with their lines, and what the open month's would be now."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Any, Literal
+from uuid import UUID
 
 from db.errors import NotFound
 from db.pool import Tenant
@@ -17,6 +18,19 @@ REQUEST_LINES: tuple[LineKind, ...] = ("included", "overage", "late")
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What one API key, or one endpoint, has in the price of an overage; the shares of a part sum to the line."""
+
+    part: Literal["api_key", "endpoint"]
+    label: str
+    api_key_id: UUID | None
+    endpoint: str | None
+    method: str | None
+    requests: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One line: `amount_minor` is `unit_minor` for each `unit_per` of `quantity` (days of a base, else requests)."""
 
@@ -28,6 +42,11 @@ class Line:
     unit_minor: int
     unit_per: int
     amount_minor: int
+    shares: tuple[Share, ...] = ()
+
+    def shares_of(self, part: Literal["api_key", "endpoint"]) -> list[Share]:
+        """The shares of the keys, or of the endpoints."""
+        return [share for share in self.shares if share.part == part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +169,18 @@ async def get_issued(tenant: Tenant, cycle_id: CycleId) -> Cycle:
     return cycle
 
 
+async def with_shares(tenant: Tenant, cycle: Cycle) -> Cycle:
+    """The invoice with each overage told apart by the keys and by the endpoints that made it."""
+    rows = queries.overage_shares(
+        tenant.conn, organization_id=tenant.organization_id, month=cycle.month, billing_cycle_id=cycle.id
+    )
+    shares: dict[int, list[Share]] = {}
+    async for row in rows:
+        shares.setdefault(row["position"], []).append(_share(row))
+    lines = [replace(line, shares=tuple(shares.get(line.position, ()))) for line in cycle.lines]
+    return replace(cycle, lines=tuple(lines))
+
+
 async def parked(tenant: Tenant) -> list[Cycle]:
     """Invoices that a safety bound holds back."""
     return [Cycle(**row) async for row in queries.parked(tenant.conn, organization_id=tenant.organization_id)]
@@ -164,3 +195,11 @@ async def is_missing(tenant: Tenant, month: date) -> bool:
     """Whether the organization existed in a month and has no invoice of it."""
     missing: bool = await queries.is_missing(tenant.conn, organization_id=tenant.organization_id, month=month)
     return missing
+
+
+def _share(row: Any) -> Share:
+    masked = f"{row['name']} (sk_{row['mode']}_{row['first4']}…{row['last4']})"
+    label = masked if row["part"] == "api_key" else f"{row['method']} {row['endpoint']}"
+    return Share(
+        row["part"], label, row["api_key_id"], row["endpoint"], row["method"], row["requests"], row["amount_minor"]
+    )

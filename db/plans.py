@@ -1,11 +1,12 @@
 """Changes of plan: up at once, down with the next month; the database appends the segments that billing reads."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from db import work
+from db import invoices, work
 from db.errors import Conflict, NotFound
+from db.invoices import Line, Preview
 from db.pool import Tenant
 from db.statements import load
 from db.types import OrganizationId, Plan
@@ -39,6 +40,30 @@ class Offer:
     max_api_keys: int
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a change of plan writes: the plan in force, the one that waits, and whether it waits for the next month."""
+
+    plan: Plan
+    pending: Plan | None
+    is_later: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPreview:
+    """What a change of plan would make of the open month's invoice: `present` is what it would be without."""
+
+    plan: Plan
+    starts_at: datetime
+    present: Preview
+    lines: tuple[Line, ...]
+
+    @property
+    def total_amount_minor(self) -> int:
+        """Sum of the lines with the change."""
+        return sum(line.amount_minor for line in self.lines)
+
+
 async def offers(tenant: Tenant, now: datetime) -> list[Offer]:
     """The plans that can be had, lowest first, at what the organization would pay for them."""
     today = now.astimezone(UTC).date()
@@ -54,16 +79,29 @@ async def change(tenant: Tenant, wanted: Plan, now: datetime) -> PlannedOrganiza
     """
     await turn(tenant, now)
     found = await _lock(tenant, now)
-    if wanted == (found["pending_plan"] or found["plan"]):
-        raise Conflict("CONFLICT", f"The organization is on the {wanted} plan already", {"plan": wanted})
-    if wanted == found["plan"]:
-        return await _write(tenant, wanted, None, now)
-    if await _rank(tenant, wanted, now) < await _rank(tenant, found["plan"], now):
+    move = await _move(tenant, wanted, found["plan"], found["pending_plan"], now)
+    if move.pending is not None:
         await work.announce(tenant, "plan_change")
-        return await _write(tenant, found["plan"], wanted, now)
-    if await queries.has_overdue(tenant.conn, organization_id=tenant.organization_id, now=now):
-        raise Conflict("CONFLICT", "Pay the overdue invoice first", {"reason": "overdue_invoice"})
-    return await _write(tenant, wanted, None, now)
+    return await _write(tenant, move.plan, move.pending, now)
+
+
+async def preview(tenant: Tenant, wanted: Plan, now: datetime) -> PlanPreview:
+    """What moving to another plan now would make of this month's invoice, by the function that will write it.
+
+    Changes nothing. Raises Conflict exactly where `change` does.
+    """
+    found = await queries.standing(tenant.conn, organization_id=tenant.organization_id, now=now)
+    if found is None:
+        raise NotFound("Organization")
+    pending = found["pending_plan"] if found["pending_plan"] != found["plan_now"] else None
+    move = await _move(tenant, wanted, found["plan_now"], pending, now)
+    present = await invoices.preview(tenant, now)
+    starts_at = max(_month_end(present.month), now) if move.is_later else max(now, _start(present.month))
+    rows = queries.charge_supposing(
+        tenant.conn, organization_id=tenant.organization_id, month=present.month, plan=wanted, at_time=starts_at
+    )
+    lines = tuple([Line(**line) async for line in rows])
+    return PlanPreview(wanted, starts_at, present, lines)
 
 
 async def turn(tenant: Tenant, now: datetime) -> bool:
@@ -79,6 +117,27 @@ async def has_pending(tenant: Tenant, now: datetime) -> bool:
     """Whether a change waits for the next month."""
     found = await _lock(tenant, now)
     return found["pending_plan"] is not None
+
+
+async def _move(tenant: Tenant, wanted: Plan, plan: Plan, pending: Plan | None, now: datetime) -> Move:
+    """Where a wish leads: up at once, down with the next month, to the present plan by taking a planned move back."""
+    if wanted == (pending or plan):
+        raise Conflict("CONFLICT", f"The organization is on the {wanted} plan already", {"plan": wanted})
+    if wanted == plan:
+        return Move(wanted, None, is_later=True)
+    if await _rank(tenant, wanted, now) < await _rank(tenant, plan, now):
+        return Move(plan, wanted, is_later=True)
+    if await queries.has_overdue(tenant.conn, organization_id=tenant.organization_id, now=now):
+        raise Conflict("CONFLICT", "Pay the overdue invoice first", {"reason": "overdue_invoice"})
+    return Move(wanted, None, is_later=False)
+
+
+def _start(month: date) -> datetime:
+    return datetime.combine(month, time(), UTC)
+
+
+def _month_end(month: date) -> datetime:
+    return _start((month + timedelta(days=31)).replace(day=1))
 
 
 async def _lock(tenant: Tenant, now: datetime) -> Any:

@@ -8,7 +8,7 @@ from db import billing, maintenance, work
 from db.invoices import Cycle
 from db.pool import Tenant
 from db.types import Actor, OrganizationId
-from jobs import email
+from jobs import email, reconciliation
 from jobs.app import job, periodic
 from jobs.resources import Resources
 
@@ -90,19 +90,8 @@ async def list_organizations(resources: Resources) -> None:
 
 @periodic(cron="50 4 * * *", queue="maintenance")
 async def reconcile(resources: Resources, timestamp: int) -> None:
-    """Compare usage, invoices, payments and ledger of every organization; differences are reported, never corrected."""
-    async for organization_id in maintenance.organizations(resources.database):
-        async with resources.database.tenant(organization_id, WORKER, read_only=True) as tenant:
-            differences = await billing.reconcile(tenant)
-        for found in differences:
-            log.error(
-                "billing.difference",
-                organization_id=str(organization_id),
-                finding=found.finding,
-                subject=str(found.subject),
-                expected=found.expected,
-                found=found.found,
-            )
+    """Compare the books of every organization, and keep how many differences there are."""
+    await reconciliation.run(resources)
 
 
 def last_month_over(resources: Resources) -> date:

@@ -63,7 +63,8 @@ async def review_keys(resources: Resources, tenant: Tenant) -> None:
         tenant, f"keys_{verdict}", subject_id=tenant.organization_id, recipient=organization.email, step=cause
     )
     await tell_processes.defer(tenant)
-    log.warning(f"keys.{verdict}", organization_id=str(tenant.organization_id))
+    event = "keys.suspended" if verdict == "suspended" else "keys.resumed"
+    log.warning(event, organization_id=str(tenant.organization_id))
 
 
 @job(queue="billing")

@@ -29,7 +29,9 @@ def pdf(cycle: Cycle, attempts: list[Attempt]) -> bytes:
         paper, pagesize=A4, leftMargin=20 * mm, rightMargin=20 * mm, topMargin=20 * mm, bottomMargin=20 * mm,
         title=f"Invoice {words.number}", author=words.seller, invariant=1,
     )  # fmt: skip
-    template.build([*_head(words), *_lines(words), *_payments(words)], onFirstPage=_foot, onLaterPages=_foot)
+    template.build(
+        [*_head(words), *_lines(words), *_shares(words), *_payments(words)], onFirstPage=_foot, onLaterPages=_foot
+    )
     return paper.getvalue()
 
 
@@ -68,6 +70,17 @@ def _lines(words: Document) -> list[Flowable]:
     ]
     widths = [WIDTH * 0.46, WIDTH * 0.15, WIDTH * 0.2, WIDTH * 0.19]
     return [Table([head, *rows, *sums], widths, repeatRows=1, style=TableStyle(rules))]
+
+
+def _shares(words: Document) -> list[Flowable]:
+    parts: list[Flowable] = []
+    for part in words.shares:
+        rows = [
+            [_text(label, "plain"), _text(requests, "right"), _text(amount, "right")]
+            for label, requests, amount in part.rows
+        ]
+        parts += [Spacer(0, 8 * mm), _text(part.title, "bold"), Table(rows, [WIDTH * 0.6, WIDTH * 0.2, WIDTH * 0.2])]
+    return parts
 
 
 def _payments(words: Document) -> list[Flowable]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -31,6 +32,7 @@ from settings import ROOT
 PAGES = ROOT / "templates" / "pages"
 STYLE = (PAGES / "invoice.css").read_text()
 PROVIDERS = {"stripe": "Stripe", "paystack": "Paystack"}
+PARTS: dict[Literal["api_key", "endpoint"], str] = {"api_key": "by API key", "endpoint": "by endpoint"}
 STATES = {"pending": "Due", "paid": "Paid", "overdue": "Overdue", "parked": "Held back", "void": "Void"}
 
 
@@ -42,6 +44,14 @@ class Row:
     quantity: str
     unit: str
     amount: str
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """What an overage is made of: a title, and for each key or endpoint its requests and its amount."""
+
+    title: str
+    rows: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,7 @@ class Document:
     rows: tuple[Row, ...]
     sums: tuple[tuple[str, str], ...]
     payments: tuple[tuple[str, str], ...]
+    shares: tuple[Breakdown, ...]
 
 
 def document(cycle: Cycle, attempts: list[Attempt]) -> Document:
@@ -77,6 +88,7 @@ def document(cycle: Cycle, attempts: list[Attempt]) -> Document:
         rows=tuple(_row(line, cycle.currency) for line in cycle.lines),
         sums=tuple(_sums(cycle)),
         payments=tuple(_payment(attempt) for attempt in attempts if attempt.succeeded_minor and attempt.settled_at),
+        shares=tuple(_breakdown(line, part, cycle.currency) for line in cycle.lines for part in PARTS if line.shares),
     )
 
 
@@ -93,6 +105,14 @@ def period(month: date) -> str:
 
 def _row(line: Line, currency: str) -> Row:
     return Row(line.description, _quantity(line), _unit(line, currency), money(Money(line.amount_minor, currency)))
+
+
+def _breakdown(line: Line, part: Literal["api_key", "endpoint"], currency: str) -> Breakdown:
+    shares = [
+        (share.label, count(share.requests), money(Money(share.amount_minor, currency)))
+        for share in line.shares_of(part)
+    ]
+    return Breakdown(f"{line.description}, {PARTS[part]}", tuple(shares))
 
 
 def _quantity(line: Line) -> str:

@@ -13,8 +13,10 @@ from api.pages.forms import EMPTY, Filled, Form
 from api.pages.render import page
 from api.pages.router import Pages, Rule, go
 from db import billing, invoices, payments, plans
+from db.errors import Conflict
 from db.payments import Attempt
-from db.types import CycleId
+from db.plans import Offer, PlanPreview
+from db.types import CycleId, Plan
 
 pages = Pages("Billing")
 
@@ -43,9 +45,20 @@ async def _overview(call: UserCall, filled: Filled = EMPTY, query: PageQuery | N
     cycles, totals = await invoices.issued(call.tenant, query.page, query.limit)
     return await page(
         call, "billing.html", filled=filled, preview=preview, offers=offers, cycles=cycles, totals=totals, query=query,
-        current_rank=[offer.plan for offer in offers].index(preview.plan),
+        previews=await _previews(call, offers), current_rank=[offer.plan for offer in offers].index(preview.plan),
         next_month=billing.next_month(call.now().date()), providers=_providers(call),
     )  # fmt: skip
+
+
+async def _previews(call: UserCall, offers: list[Offer]) -> dict[Plan, PlanPreview]:
+    """What each plan that can be moved to would make of this month's invoice."""
+    found: dict[Plan, PlanPreview] = {}
+    for offer in offers:
+        try:
+            found[offer.plan] = await plans.preview(call.tenant, offer.plan, call.now())
+        except Conflict:
+            continue  # it is on that plan, or the move would be refused: the form says why
+    return found
 
 
 @pages.submit("/billing/plan", Rule.of(endpoints.router, endpoints.upgrade), again=_overview)

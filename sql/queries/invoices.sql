@@ -67,3 +67,15 @@ select exists (
     select from billing.billing_cycles c
     where c.organization_id = :organization_id and c.period_start = :month::date::timestamp at time zone 'utc'
 );
+
+-- name: overage_shares
+-- Each overage line shared among the keys and the endpoints that made it, the largest first; by billing_cycle_lines_pkey and daily_usage_pkey.
+select l.position, s.part, k.id as api_key_id, k.name, k.mode, k.first4, k.last4, s.endpoint, s.method, s.requests, s.amount_minor
+from billing.overage_shares(:organization_id, :month) s
+join (
+    select position, row_number() over (order by position) as place
+    from billing.billing_cycle_lines
+    where organization_id = :organization_id and billing_cycle_id = :billing_cycle_id and kind in ('overage', 'late') and unit_minor > 0
+) l on l.place = s.place
+left join tenancy.api_keys k on k.organization_id = :organization_id and k.id = s.api_key_id
+order by l.position, s.part, s.requests desc, s.api_key_id, s.endpoint, s.method;

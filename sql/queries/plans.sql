@@ -29,3 +29,15 @@ select p.plan, p.currency, p.base_minor, p.included, p.overage_minor, p.overage_
 from (select distinct plan from billing.plans) known
 cross join lateral billing.price_for(:organization_id, known.plan, :today) p
 order by p.rank;
+
+-- name: standing^
+-- The organization's plan, what is pending, and the plan in force by its segments; by organizations_pkey and plan_segments_starts_at_idx.
+select o.plan, o.pending_plan, coalesce(billing.plan_at(o.organization_id, :now), o.plan) as plan_now
+from tenancy.organizations o
+where o.organization_id = :organization_id;
+
+-- name: charge_supposing
+-- The lines that a month's invoice would have now if the organization moved to a plan at a moment, in order.
+select position, kind, plan, description, quantity, unit_minor, unit_per, amount_minor
+from billing.charge(:organization_id, :month, :plan, :at_time)
+order by position;
