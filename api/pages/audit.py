@@ -17,6 +17,7 @@ pages = Pages("Audit trail")
 
 NOUNS = {
     "tenancy.organizations": "Organization", "tenancy.users": "Seat", "tenancy.team_invitations": "Invitation",
+    "identity.sessions": "Session",
     "tenancy.api_keys": "API key", "billing.billing_cycles": "Invoice", "billing.billing_cycle_lines": "Invoice line",
     "billing.payments": "Payment", "billing.movements": "Ledger entry", "billing.plan_segments": "Plan",
     "billing.invoice_counters": "Invoice counter",

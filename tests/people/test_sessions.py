@@ -211,3 +211,31 @@ async def test_a_log_in_under_way_does_not_outlive_a_reset(stack: Stack) -> None
             " where email_key = %s) and revoked_at is null", person.email,
         )  # fmt: skip
         assert live == [(0,)]
+
+
+async def test_log_ins_and_log_outs_are_in_the_organizations_trail_with_who_and_from_where(stack: Stack) -> None:
+    owner = await stack.register("First")
+    member = await stack.join(owner)
+    elsewhere = await stack.register("Elsewhere")
+    login = await log_in(stack, member)
+    await login.post("/auth/logout")
+    await log_in(stack, elsewhere)
+    found = (await owner.get("/audit/events?table=identity.sessions")).data["events"]
+    assert [each["operation"] for each in found] == ["update", "insert", "insert", "insert"]
+    assert [each["address"] for each in found] == [login.network, login.network, member.network, owner.network]
+    assert [each["actor"]["id"] for each in found] == [member.user["id"]] * 3 + [owner.user["id"]]
+    assert set(found[0]["after"]) == {"revoked_at"}
+
+
+async def test_what_a_person_ends_in_another_organization_is_that_ones_act(stack: Stack) -> None:
+    person = await stack.register("First", verified=False)
+    body = {"organization_name": "Second", "email": person.email, "password": PASSWORD}
+    second = stack.visitor()
+    second.token = (await second.post("/auth/register", body)).data["token"]
+    assert (await second.delete("/auth/sessions")).status == 200
+    fresh = await log_in(stack, person)
+    kept = {each["organization_id"] for each in (await fresh.get("/auth/sessions")).data["sessions"]}
+    rows = "select operation, organization_id::text from audit.events where table_name = 'identity.sessions'"
+    ended = [organization for operation, organization in stack.rows(rows) if operation == "update"]
+    assert person.organization["id"] not in ended
+    assert len(kept) == 1

@@ -1,0 +1,2 @@
+drop trigger note_log_out on identity.sessions;
+drop trigger note_log_in on identity.sessions;
