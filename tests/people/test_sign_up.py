@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from api.credentials import FREE_FOR_NETWORK
 from tests.stack import PASSWORD, Stack, Visitor
 
 
@@ -193,3 +194,33 @@ async def test_a_token_opens_only_what_it_was_made_for(stack: Stack) -> None:
     assert (await visitor.post("/team/decline-invitation", {"token": reset})).code == "INVALID_TOKEN"
     assert (await visitor.post("/auth/verify-email", {"token": "no-token-of-ours"})).code == "INVALID_TOKEN"
     assert (await visitor.post("/auth/verify-email", {"token": verification})).status == 200
+
+
+async def test_probing_for_addresses_by_registering_is_slowed_down_by_network(stack: Stack, visitor: Visitor) -> None:
+    codes = []
+    for _ in range(FREE_FOR_NETWORK + 1):
+        known = await stack.register(verified=False)
+        codes.append((await visitor.post("/auth/register", registration(known.email, password="a-guess-of-43"))).code)
+    assert codes == ["EMAIL_TAKEN"] * FREE_FOR_NETWORK + ["TOO_MANY_ATTEMPTS"]
+
+
+async def test_opening_the_links_in_our_mail_uses_nothing_up(stack: Stack) -> None:
+    """Scanners of mail follow every link: only what a person sends from the page counts."""
+    owner = await stack.register(verified=False)
+    await stack.visitor().post("/auth/request-password-reset", {"email": owner.email})
+    await stack.work()
+    verification, reset = (stack.token_for(owner.email, path) for path in ("/verify-email", "/reset-password"))
+    await _open(stack, "/verify-email", verification)
+    assert (await owner.post("/auth/verify-email", {"token": verification})).status == 200
+    invited, invitation = await stack.invite(owner)
+    await _open(stack, "/reset-password", reset)
+    await _open(stack, "/accept-invitation", invitation)
+    body = {"token": reset, "new_password": "another-umbrella-43"}
+    assert (await stack.visitor().post("/auth/reset-password", body)).status == 200
+    joined = await stack.visitor().post("/team/accept-invitation", {"token": invitation, "password": PASSWORD})
+    assert joined.data["user"]["email"] == invited
+
+
+async def _open(stack: Stack, path: str, token: str) -> None:
+    for method in ("GET", "HEAD", "GET"):
+        assert (await stack.http.request(method, path, params={"token": token})).status_code == 200
