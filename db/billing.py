@@ -1,11 +1,16 @@
 """Closing months, and what operators and the worker do with invoices; amounts are computed by billing.charge in SQL."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+import asyncpg
+
 from db import invoices
+from db.errors import Conflict
 from db.invoices import Cycle, CycleStatus
 from db.pool import Tenant
 from db.queue import Figure
@@ -134,21 +139,41 @@ async def figures(conn: Any) -> list[Figure]:
 
 
 async def credit(tenant: Tenant, cycle_id: CycleId, amount: Money, reason: str, now: datetime) -> CycleStatus:
-    """Write a part of an issued invoice off; its new status. For the worker's role."""
-    status: CycleStatus = await queries.credit(
-        tenant.conn, organization_id=tenant.organization_id, id=cycle_id, minor=amount.minor, reason=reason, now=now
-    )
+    """Write a part of an issued invoice off; its new status. For the worker's role.
+
+    Raises Conflict when it is not issued, or owes less.
+    """
+    with _refusals():
+        status: CycleStatus = await queries.credit(
+            tenant.conn, organization_id=tenant.organization_id, id=cycle_id, minor=amount.minor, reason=reason, now=now
+        )
     return status
 
 
 async def release(tenant: Tenant, cycle_id: CycleId, reason: str, now: datetime, due_days: int) -> CycleStatus:
-    """Issue a parked invoice after a person looked at it; its new status. For the worker's role."""
-    status: CycleStatus = await queries.release(
-        tenant.conn, organization_id=tenant.organization_id, id=cycle_id, reason=reason, now=now, due_days=due_days
-    )
+    """Issue a parked invoice after a person looked at it; its new status. For the worker's role.
+
+    Raises Conflict when it is not parked.
+    """
+    with _refusals():
+        status: CycleStatus = await queries.release(
+            tenant.conn, organization_id=tenant.organization_id, id=cycle_id, reason=reason, now=now, due_days=due_days
+        )
     return status
 
 
 async def void(tenant: Tenant, cycle_id: CycleId, reason: str) -> None:
-    """End a parked invoice that nobody shall owe. For the worker's role."""
-    await queries.void(tenant.conn, organization_id=tenant.organization_id, id=cycle_id, reason=reason)
+    """End a parked invoice that nobody shall owe. For the worker's role. Raises Conflict when it is not parked."""
+    with _refusals():
+        await queries.void(tenant.conn, organization_id=tenant.organization_id, id=cycle_id, reason=reason)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the database refuses an operator, in its own words."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if error.sqlstate not in ("BIL02", "BIL03"):
+            raise
+        raise Conflict("CONFLICT", f"{str(error)[0].upper()}{str(error)[1:]}") from error

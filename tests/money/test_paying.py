@@ -132,3 +132,22 @@ async def test_a_dollar_invoice_paid_in_naira_keeps_its_quote(shop: Shop) -> Non
     assert (cycle.status, cycle.paid_minor) == ("paid", 5000)
     assert (attempt.amount_minor, attempt.currency, attempt.invoice_minor) == (8_062_500, "NGN", 5000)
     assert await shop.differences(customer) == []
+
+
+async def test_an_idempotency_key_gives_the_first_answer_again(shop: Shop) -> None:
+    customer, key = await shop.customer(), str(new_id())
+    body = {"billing_cycle_id": str(customer.cycle_id), "provider": "stripe"}
+    first = await customer.browser.post("/billing/initiate-payment", body, Idempotency_Key=key)
+    again = await customer.browser.post("/billing/initiate-payment", body, Idempotency_Key=key)
+    assert again.data == first.data
+    assert again.response.headers["idempotent-replayed"] == "true"
+    other = await customer.browser.post(
+        "/billing/initiate-payment", body | {"provider": "paystack"}, Idempotency_Key=key
+    )
+    assert (other.status, other.code) == (422, "IDEMPOTENCY_KEY_REUSED")
+    twins = await asyncio.gather(
+        *(customer.browser.post("/billing/upgrade", {"plan": "free"}, Idempotency_Key=f"{key}-2") for _ in range(5))
+    )
+    assert {twin.status for twin in twins} == {200}
+    assert sorted(twin.response.headers.get("idempotent-replayed", "") for twin in twins) == ["", *["true"] * 4]
+    assert len(await shop.attempts(customer)) == 1

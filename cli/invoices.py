@@ -1,0 +1,177 @@
+"""Decide about invoices: list those held back, issue or void one, write a part of an issued one off, reconcile.
+
+Works as app_worker: DATABASE_URL, or the live `mts dev`. Each decision wants a reason and goes into the organization's
+trail with your user name. An invoice is named by its id; the list of parked ones shows it.
+"""
+
+import argparse
+import asyncio
+import getpass
+import re
+from collections.abc import Awaitable, Callable
+from decimal import Decimal, InvalidOperation
+from uuid import UUID
+
+from cli.environment import resolve
+from cli.errors import CommandError
+from cli.tables import table
+from db import billing, invoices, maintenance
+from db.errors import DomainError, NotFound, Unavailable
+from db.invoices import Cycle
+from db.pool import Tenant
+from db.types import Actor, CycleId, Money, OrganizationId
+from jobs import dunning, logs, reconciliation
+from jobs.billing import WORKER, announce
+from jobs.resources import Resources, open_resources
+
+Action = Callable[[Resources, argparse.Namespace], Awaitable[int]]
+OPERATOR = Actor("system")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare parked, release, void, credit and reconcile."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("parked", help="invoices that a safety bound holds back, and why")
+    _decision(actions.add_parser("release", help="issue a parked invoice as it is"))
+    _decision(actions.add_parser("void", help="end a parked invoice: nobody shall owe it"))
+    credit = actions.add_parser("credit", help="write a part of an issued invoice off")
+    credit.add_argument("id", type=UUID, metavar="ID")
+    credit.add_argument("amount", metavar="AMOUNT", help="in the invoice's currency, such as 12.50")
+    credit.add_argument("--reason", required=True, help="why, for whoever reads the trail")
+    compare = actions.add_parser(
+        "reconcile", help="compare the books of one organization, or of all and their webhooks"
+    )
+    compare.add_argument("organization", type=UUID, nargs="?", metavar="ORG")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one action; 1 when a reconciliation finds differences. Raises CommandError with a sentence."""
+    actions: dict[str, Action] = {
+        "parked": _parked, "release": _release, "void": _void, "credit": _credit, "reconcile": _reconcile,
+    }  # fmt: skip
+    settings = resolve("app_worker")
+    logs.configure("critical")
+
+    async def act() -> int:
+        async with open_resources(settings) as resources:
+            return await actions[args.action](resources, args)
+
+    try:
+        return asyncio.run(act())
+    except Unavailable as error:
+        raise CommandError(f"The database does not answer: {error.__cause__ or error}") from error
+    except DomainError as error:
+        raise CommandError(f"{error.message}.") from None
+
+
+def _decision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", type=UUID, metavar="ID")
+    parser.add_argument("--reason", required=True, help="why, for whoever reads the trail")
+
+
+async def _parked(resources: Resources, args: argparse.Namespace) -> int:
+    rows: list[tuple[str, ...]] = []
+    async for organization_id in maintenance.organizations(resources.database):
+        async with resources.database.tenant(organization_id, WORKER, read_only=True) as tenant:
+            rows += [_row(cycle) for cycle in await invoices.parked(tenant)]
+    print(table(("ID", "MONTH", "TOTAL", "ORGANIZATION", "WHY"), rows) if rows else "No invoice is held back.")
+    return 0
+
+
+async def _release(resources: Resources, args: argparse.Namespace) -> int:
+    async def act(tenant: Tenant, cycle: Cycle) -> None:
+        now, due_days = resources.clock.now(), resources.settings.invoice_due_days
+        await billing.release(tenant, cycle.id, _reason(args), now, due_days)
+        await announce(tenant, await invoices.get(tenant, cycle.id))
+
+    return await _decide(resources, args, act)
+
+
+async def _void(resources: Resources, args: argparse.Namespace) -> int:
+    async def act(tenant: Tenant, cycle: Cycle) -> None:
+        await billing.void(tenant, cycle.id, _reason(args))
+
+    return await _decide(resources, args, act)
+
+
+async def _credit(resources: Resources, args: argparse.Namespace) -> int:
+    minor = _minor(args.amount)
+
+    async def act(tenant: Tenant, cycle: Cycle) -> None:
+        await billing.credit(tenant, cycle.id, Money(minor, cycle.currency), _reason(args), resources.clock.now())
+        await dunning.review_keys(resources, tenant)
+
+    return await _decide(resources, args, act)
+
+
+async def _reconcile(resources: Resources, args: argparse.Namespace) -> int:
+    if args.organization is None:
+        found = await reconciliation.run(resources)
+        print(table(("FINDING", "DIFFERENCES"), [(name, f"{count}") for name, count in sorted(found.findings.items())])
+              if found.findings else "No difference.")  # fmt: skip
+        print(f"{found.organizations} organizations compared, {found.failures} could not be.")
+        return 1 if found.findings or found.failures else 0
+    differences = await reconciliation.of_organization(resources, OrganizationId(args.organization))
+    rows = [(each.finding, str(each.subject or ""), f"{each.expected}", f"{each.found}") for each in differences]
+    print(table(("FINDING", "SUBJECT", "EXPECTED", "FOUND"), rows) if rows else "No difference.")
+    return 1 if rows else 0
+
+
+async def _decide(
+    resources: Resources, args: argparse.Namespace, act: Callable[[Tenant, Cycle], Awaitable[None]]
+) -> int:
+    """Do it in the transaction of the organization that owes the invoice, and show how the invoice stands then."""
+    organization_id = await _owner(resources, CycleId(args.id))
+    database = resources.database
+    async with database.tenant(organization_id, OPERATOR, request_id=f"operator-{_user()}") as tenant:
+        await act(tenant, await invoices.get(tenant, CycleId(args.id)))
+        cycle = await invoices.get(tenant, CycleId(args.id))
+    head = ("INVOICE", "MONTH", "STATUS", "TOTAL", "CREDITED", "TO PAY", "ORGANIZATION")
+    credited = Money(cycle.credited_minor, cycle.currency)
+    row = (cycle.number_text, f"{cycle.month:%Y-%m}", cycle.status, str(cycle.total), str(credited),
+           str(cycle.outstanding), cycle.organization_name)  # fmt: skip
+    print(table(head, [row]))
+    return 0
+
+
+async def _owner(resources: Resources, cycle_id: CycleId) -> OrganizationId:
+    """Whose invoice it is: no role of the product may look across organizations, so each is asked."""
+    async for organization_id in maintenance.organizations(resources.database):
+        async with resources.database.tenant(organization_id, WORKER, read_only=True) as tenant:
+            try:
+                await invoices.get(tenant, cycle_id)
+            except NotFound:
+                continue
+            return organization_id
+    raise CommandError(f"There is no invoice {cycle_id}. `mts invoices parked` lists those held back.")
+
+
+def _reason(args: argparse.Namespace) -> str:
+    reason: str = args.reason.strip()
+    if not 4 <= len(reason) <= 500:
+        raise CommandError("The reason must have 4 to 500 characters.", 2)
+    return f"{reason} (by {_user()})"
+
+
+def _minor(text: str) -> int:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not amount.is_finite() or not 0 < amount < 10**12 or amount != round(amount, 2):
+        raise CommandError(f"{text!r} is no amount. Expected: more than 0 with at most two decimals, such as 12.50.", 2)
+    return int(amount * 100)
+
+
+def _user() -> str:
+    """The operator's name in the system, as a plain word."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = "unknown"
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:40]
+
+
+def _row(cycle: Cycle) -> tuple[str, ...]:
+    return (str(cycle.id), f"{cycle.month:%Y-%m}", str(cycle.total), cycle.organization_name, cycle.remark or "")
