@@ -107,6 +107,9 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     data_dir: Path = Field(ROOT / ".data", description="where `mts dev` keeps its servers' data")
     pool_size: int = Field(8, ge=1, le=64, description="Postgres connections of one process")
+    database_statement_cache: int = Field(
+        100, ge=0, le=10_000, description="prepared statements kept by a connection; 0 behind a PgBouncer before 1.21"
+    )
     worker_concurrency: str = Field(
         "mail=6,messages=2,billing=4,maintenance=2",
         pattern=r"^(mail|messages|billing|maintenance)=[1-9]\d?(,(mail|messages|billing|maintenance)=[1-9]\d?)*$",

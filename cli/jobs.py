@@ -55,8 +55,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(action: Action, args: argparse.Namespace) -> None:
-    url = resolve("app_worker").database_url.get_secret_value()
-    database = await Database.open(url, 2, "mts jobs")
+    settings = resolve("app_worker")
+    url, cache = settings.database_url.get_secret_value(), settings.database_statement_cache
+    database = await Database.open(url, 2, "mts jobs", statement_cache_size=cache)
     try:
         await action(database, args)
     finally:

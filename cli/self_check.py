@@ -18,15 +18,18 @@ def refuse_unsafe_start(settings: Settings) -> None:
     Raises CommandError with the reason when row security would not hold, or when Postgres does not come up.
     """
     try:
-        asyncio.run(_examine(settings.database_url.get_secret_value()))
+        asyncio.run(_examine(settings))
     except checks.UnsafeRole as error:
         raise CommandError(f"Refusing to start: {error}") from None
     except Unavailable as error:
         raise CommandError(f"Postgres does not answer: {error.message}. Start it, or correct DATABASE_URL.") from None
 
 
-async def _examine(url: str) -> None:
-    database = await Database.open(url, 1, "mts self-check")
+async def _examine(settings: Settings) -> None:
+    database = await Database.open(
+        settings.database_url.get_secret_value(), 1, "mts self-check",
+        statement_cache_size=settings.database_statement_cache,
+    )  # fmt: skip
     deadline = time.monotonic() + PATIENCE_SECONDS
     try:
         while True:

@@ -43,7 +43,10 @@ class Resources:
 async def open_resources(settings: Settings, clock: Clock = system_clock) -> AsyncIterator[Resources]:
     """Open everything lazily: a part that is away delays nothing until it is needed."""
     async with AsyncExitStack() as stack:
-        database = await Database.open(settings.database_url.get_secret_value(), settings.pool_size, "mts")
+        database = await Database.open(
+            settings.database_url.get_secret_value(), settings.pool_size, "mts",
+            statement_cache_size=settings.database_statement_cache,
+        )  # fmt: skip
         stack.push_async_callback(database.close)
         pepper = settings.api_key_pepper
         digest = KeyDigest(pepper.get_secret_value() if pepper else None)
