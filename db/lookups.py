@@ -6,11 +6,13 @@ However many unknown keys arrive, a process asks with one connection and one sta
 import asyncio
 from dataclasses import dataclass
 
+from db.errors import Unavailable
 from db.pool import Database
 from db.statements import load
 from db.types import ApiKeyId, OrganizationId
 
 queries = load("keys")
+SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,11 @@ class Lookups:
 
     async def _answer(self, group: dict[bytes, asyncio.Future[Found | None]]) -> None:
         try:
-            async with self._database.statement() as conn:
+            async with asyncio.timeout(SECONDS), self._database.statement() as conn:
                 rows = [row async for row in queries.find_all(conn, digests=list(group))]
         except Exception as error:  # noqa: BLE001 - whatever went wrong, everyone who waits must hear of it
             for waiting in group.values():
-                waiting.set_exception(error)
+                waiting.set_exception(Unavailable() if isinstance(error, TimeoutError) else error)
                 waiting.exception()  # who asked may be gone
             return
         found = {row["digest"]: Found(row["organization_id"], row["api_key_id"]) for row in rows}

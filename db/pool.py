@@ -17,6 +17,7 @@ from db.errors import LOST, UNREACHABLE, Unavailable
 from db.types import Actor, OrganizationId
 
 _JSON_TYPES = ("json", "jsonb")
+BEGIN_SECONDS = 2
 _PLAIN_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -121,13 +122,13 @@ class Database:
                     raise Unavailable from error
                 raise
             finally:
-                await self._pool.release(conn)
+                await self._pool.release(conn, timeout=1)
 
     @asynccontextmanager
     async def _transaction(self, begin: str) -> AsyncIterator[Any]:
         async with self.statement() as conn:
             try:
-                await conn.execute(begin)
+                await _start(conn, begin)
                 yield conn
                 await conn.execute("commit")
             except BaseException:
@@ -150,6 +151,14 @@ def _begin(
         context["client_address"] = str(ipaddress.ip_address(address))
     settings = "".join(f"; set local app.{name} = '{value}'" for name, value in context.items())
     return f"begin {'read only' if read_only else 'read write'}{settings}"
+
+
+async def _start(conn: Any, begin: str) -> None:
+    """A server that does not even begin within two seconds is away."""
+    try:
+        await conn.execute(begin, timeout=BEGIN_SECONDS)
+    except TimeoutError as error:
+        raise Unavailable from error
 
 
 async def _roll_back(conn: Any) -> None:

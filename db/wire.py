@@ -42,6 +42,7 @@ class Wire(asyncio.Protocol):
                 await wire.call("AUTH", *([parts["username"]] if "username" in parts else []), parts["password"])
             if parts.get("db"):
                 await wire.call("SELECT", str(parts["db"]))
+            await wire.call("PING")  # a server that is stopped still lets the system accept connections for it
         return wire
 
     async def call(self, *words: str) -> Any:
