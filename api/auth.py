@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api import people, signing_in
+from api import people, repeating, signing_in
 from api.credentials import authenticate, forget_failures
 from api.fields import Answer, Body, Email, GivenPassword, Name, Password, Timestamp, Token
 from api.http import ANY_USER, PUBLIC, Limit, PublicCall, Router, UserCall
@@ -71,13 +71,28 @@ class VerifiedEmail(Answer):
     status=201,
     message="Organization registered. Check your mailbox to verify your e-mail address.",
     limit=Limit("register", 60, 60),
-    errors=("EMAIL_TAKEN", "TOO_MANY_ATTEMPTS"),
+    errors=(
+        "EMAIL_TAKEN",
+        "TOO_MANY_ATTEMPTS",
+        "NOT_FOUND",
+        "ORGANIZATION_SUSPENDED",
+        "IDEMPOTENCY_KEY_IN_USE",
+        "IDEMPOTENCY_KEY_REUSED",
+    ),
 )
 async def register(call: PublicCall, body: Registration) -> SignedInAnswer:
-    """Register an organization; with the e-mail and password of an account it gets a further one."""
+    """Register an organization; with the e-mail and password of an account it gets a further one.
+
+    Repeated with its Idempotency-Key, it answers with a new session in the organization that the first request made.
+    """
+    password = body.password.get_secret_value()
+    request = repeating.request_of(call, "register", email_key(body.email), body.organization_name, body.full_name)
+    if first := await repeating.find(call, request):
+        account = await signing_in.prove_ownership(call, await repeating.account_behind(call, first[0]), password)
+        return people.signed_in(await repeating.enter(call, account, *first))
     result = await signing_in.register(
-        call, organization_name=body.organization_name, email=body.email, password=body.password.get_secret_value(),
-        full_name=body.full_name,
+        call, organization_name=body.organization_name, email=body.email, password=password, full_name=body.full_name,
+        request=request,
     )  # fmt: skip
     return people.signed_in(result)
 

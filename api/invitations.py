@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api import joining, people
+from api import joining, people, repeating
 from api.fields import Answer, Body, Email, GivenPassword, Name, Timestamp, Token
 from api.http import PUBLIC, Limit, Permission, PublicCall, Router, UserCall
 from api.middleware import authentication
@@ -98,14 +98,32 @@ async def cancel(call: UserCall, invitation_id: UUID) -> None:
     access=PUBLIC,
     message="Welcome to the team",
     limit=Limit("invitation", 30, 60),
-    errors=("INVALID_TOKEN", "INVALID_CREDENTIALS", "USER_EXISTS", "TOO_MANY_ATTEMPTS"),
+    errors=(
+        "INVALID_TOKEN",
+        "INVALID_CREDENTIALS",
+        "USER_EXISTS",
+        "TOO_MANY_ATTEMPTS",
+        "NOT_FOUND",
+        "ORGANIZATION_SUSPENDED",
+        "IDEMPOTENCY_KEY_IN_USE",
+        "IDEMPOTENCY_KEY_REUSED",
+    ),
 )
 async def accept(call: PublicCall, body: Acceptance) -> SignedInAnswer:
-    """Join a team with the token from the mail: a new person chooses a password, an account proves itself."""
+    """Join a team with the token from the mail: a new person chooses a password, an account proves itself.
+
+    Repeated with its Idempotency-Key, it answers with a new session in the seat that the first request made.
+    """
     has_session = call.exchange.header(b"authorization") is not None
     claims = authentication.claims(call.exchange, call.resources) if has_session else None
     password = body.password.get_secret_value() if body.password else None
-    result = await joining.accept(call, body.token.get_secret_value(), password, body.full_name, claims)
+    token = body.token.get_secret_value()
+    request = repeating.request_of(call, "accept", token, body.full_name)
+    if first := await repeating.find(call, request):
+        account = await repeating.account_behind(call, first[0])
+        account = await joining.prove_account(call, account, password, claims)
+        return people.signed_in(await repeating.enter(call, account, *first))
+    result = await joining.accept(call, token, password, body.full_name, claims, request)
     return people.signed_in(result)
 
 

@@ -8,9 +8,10 @@ from api.call import PublicCall
 from api.credentials import NewPerson, authenticate, invalid_credentials, new_person
 from api.signing_in import SignedIn, acting
 from api.tokens import Claims
-from db import accounts, invitations, organizations, sessions, team
+from db import accounts, first_requests, invitations, organizations, sessions, team
 from db.accounts import Account
 from db.errors import Invalid, Unauthorized
+from db.first_requests import FirstRequest
 from db.invitations import OpenInvitation
 from db.pool import Tenant
 from db.types import SYSTEM, AccountId, OrganizationId, UserId, new_id
@@ -37,17 +38,25 @@ async def preview(call: PublicCall, token: str) -> Preview:
 
 
 async def accept(
-    call: PublicCall, token: str, password: str | None, full_name: str | None = None, claims: Claims | None = None
+    call: PublicCall,
+    token: str,
+    password: str | None,
+    full_name: str | None = None,
+    claims: Claims | None = None,
+    request: FirstRequest | None = None,
 ) -> SignedIn:
     """Join the organization and open a session there.
 
     A new person chooses a password. Somebody with an account is logged in to it (`claims`) or gives its password.
-    Raises Unauthorized INVALID_TOKEN or INVALID_CREDENTIALS, Invalid without a (good) password, Conflict USER_EXISTS.
+    Raises Unauthorized INVALID_TOKEN or INVALID_CREDENTIALS, Invalid without a (good) password, Conflict USER_EXISTS,
+    or when a twin of the `request` is under way.
     """
     found = await preview(call, token)
     person = await _prove(call, found, password, full_name, claims)
     user_id, now = UserId(new_id()), call.now()
     async with acting(call, found.organization_id, user_id) as tenant:
+        if request is not None:
+            await first_requests.keep(tenant, request, user_id, now)
         await organizations.lock(tenant)
         invitation = await invitations.open_invitation(tenant, found.invitation.id, now)
         await invitations.accept(tenant, invitation.id, now)
@@ -74,11 +83,16 @@ async def _prove(
             raise Invalid.field("password", "Choose a password to join")
         invitation = found.invitation
         return await new_person(call, invitation.email, full_name, password, invitation.organization_name)
-    if claims is not None and await _is_logged_in(call, found.account.id, claims):
-        return found.account
+    return await prove_account(call, found.account, password, claims)
+
+
+async def prove_account(call: PublicCall, account: Account, password: str | None, claims: Claims | None) -> Account:
+    """The account, for whoever is logged in to it or gives its password; raises Unauthorized."""
+    if claims is not None and await _is_logged_in(call, account.id, claims):
+        return account
     if password is None:
         raise Unauthorized("UNAUTHORIZED", "This e-mail address has an account: log in to it, or give its password")
-    return await authenticate(call, found.account.email, password)
+    return await authenticate(call, account.email, password)
 
 
 async def _is_logged_in(call: PublicCall, account_id: AccountId, claims: Claims) -> bool:

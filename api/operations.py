@@ -111,9 +111,14 @@ def _parameters(endpoint: Endpoint, types: Json, definitions: Json) -> list[Json
     ]
     if "query" in types:
         found += _query(_resolved(types["query"], definitions))
-    if endpoint.declared.idempotent:
+    if _takes_key(endpoint):
         found.append(_IDEMPOTENCY_KEY)
     return found
+
+
+def _takes_key(endpoint: Endpoint) -> bool:
+    """Whether an Idempotency-Key counts: for callers of an organization as declared, else as the handler says."""
+    return endpoint.declared.idempotent or "IDEMPOTENCY_KEY_REUSED" in endpoint.declared.errors
 
 
 def _query(schema: Json) -> list[Json]:
@@ -140,7 +145,7 @@ def _success(endpoint: Endpoint, types: Json) -> Json:
     headers = {"X-Request-ID": _TEXT_HEADER}
     if isinstance(endpoint.declared.access, Scope):
         headers |= dict.fromkeys(_KEY_HEADERS, _TEXT_HEADER)
-    if endpoint.declared.idempotent:
+    if _takes_key(endpoint):
         headers["Idempotent-Replayed"] = _TEXT_HEADER
     answer: Json = {"description": endpoint.declared.message, "headers": headers}
     if endpoint.enveloped:

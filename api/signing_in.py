@@ -9,9 +9,10 @@ from uuid import UUID
 from api import devices, tokens
 from api.call import PublicCall
 from api.credentials import NewPerson, authenticate, invalid_credentials, new_person
-from db import accounts, organizations, sessions, team
+from db import accounts, first_requests, organizations, sessions, team
 from db.accounts import Account, SeatReference
 from db.errors import Forbidden, NotFound, Unauthorized
+from db.first_requests import FirstRequest
 from db.organizations import Organization
 from db.pool import Tenant
 from db.team import Member
@@ -42,22 +43,30 @@ class Membership:
 
 
 async def register(
-    call: PublicCall, *, organization_name: str, email: str, password: str, full_name: str | None
+    call: PublicCall,
+    *,
+    organization_name: str,
+    email: str,
+    password: str,
+    full_name: str | None,
+    request: FirstRequest | None = None,
 ) -> SignedIn:
     """A new organization with its owner, its first session and its first mails, in one transaction.
 
     A known e-mail with its right password makes another organization for that account. Raises Conflict EMAIL_TAKEN
-    for any other password, Invalid for a weak one, TooMany.
+    for any other password, Invalid for a weak one, TooMany, and Conflict when a twin of the `request` is under way.
     """
     async with call.resources.database.resolver(read_only=True) as conn:
         known = await accounts.find(conn, email)
     founder: Account | NewPerson
     if known is not None:
-        founder = await _prove_ownership(call, known, password)
+        founder = await prove_ownership(call, known, password)
     else:
         founder = await new_person(call, email, full_name, password, organization_name)
     organization_id, user_id, now = OrganizationId(new_id()), UserId(new_id()), call.now()
     async with acting(call, organization_id, user_id) as tenant:
+        if request is not None:
+            await first_requests.keep(tenant, request, user_id, now)
         account_id = await _account_of(tenant, founder)
         await organizations.create(tenant, name=organization_name, email=founder.email, now=now)
         owner = await team.add(tenant, user_id, account_id, founder.email, "owner", now)
@@ -138,8 +147,11 @@ async def acting(
         yield tenant
 
 
-async def _prove_ownership(call: PublicCall, known: Account, password: str) -> Account:
-    """The account, for whoever has its password; its owner hears of a failure, at most once a day."""
+async def prove_ownership(call: PublicCall, known: Account, password: str) -> Account:
+    """The account, for whoever has its password; its owner hears of a failure, at most once a day.
+
+    Raises Conflict EMAIL_TAKEN, TooMany.
+    """
     try:
         return await authenticate(call, known.email, password)
     except Unauthorized:

@@ -13,7 +13,7 @@ from db.errors import Invalid
 
 async def once(endpoint: Endpoint, call: TenantCall, subject_id: UUID, raw: bytes) -> Reply:
     """Run the handler, or replay what it answered to the same key; needs the open transaction of `call`."""
-    key = _key(call.exchange) if endpoint.declared.idempotent else None
+    key = key_of(call.exchange) if endpoint.declared.idempotent else None
     if key is None:
         return await endpoint.run(call, raw)
     claim = _claim(call.exchange, subject_id, key, raw)
@@ -31,7 +31,7 @@ async def apart(endpoint: Endpoint, call: TenantCall, subject_id: UUID, raw: byt
     Twins in flight both reach such a handler, which talks to the outside and has its own unique rows against a second
     effect; the first of them to finish decides what both answer.
     """
-    key = _key(call.exchange) if endpoint.declared.idempotent else None
+    key = key_of(call.exchange) if endpoint.declared.idempotent else None
     if key is None:
         return await endpoint.run(call, raw)
     claim = _claim(call.exchange, subject_id, key, raw)
@@ -80,7 +80,8 @@ def _fingerprint(exchange: Exchange, raw: bytes) -> bytes:
     return sha256(place + raw).digest()
 
 
-def _key(exchange: Exchange) -> str | None:
+def key_of(exchange: Exchange) -> str | None:
+    """The Idempotency-Key of a request, bare or quoted; raises Invalid for one of wrong shape."""
     value = exchange.header(b"idempotency-key")
     if value is None:
         return None

@@ -49,3 +49,11 @@ select identity.give_attempt_back(:subject, :all_of_them);
 -- name: prune$
 -- Forgets what ended before the given time; by the indexes on the times.
 select identity.prune(:before);
+
+-- name: find_first_request^
+-- The seat that a newcomer's request has made under this key, or nothing; by identity.first_requests_pkey.
+select request_hash, organization_id, user_id from identity.find_first_request(:request_key, :since);
+
+-- name: keep_first_request$
+-- True for the first request of this key; a twin waits for it, then gets false; by identity.first_requests_pkey.
+select identity.keep_first_request(:request_key, :request_hash, :user_id, :now, :since);
