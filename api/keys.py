@@ -1,17 +1,18 @@
-"""API keys over HTTP: create, list, revoke, rotate."""
+"""API keys over HTTP: create, list, revoke, rotate, and report one that got out."""
 
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from api.fields import Answer, Body, Integer, Name, PageQuery, Pagination, Timestamp
-from api.http import ANY_USER, Permission, Router, UserCall
+from api.http import ANY_USER, PUBLIC, Limit, Permission, PublicCall, Router, UserCall
 from db import keys
 from db.errors import Forbidden, Invalid
-from db.types import ApiKeyId
+from db.types import Actor, ApiKeyId
 from jobs import email
+from jobs.keys import tell_owners
 
 router = Router("/keys", tag="API keys")
 
@@ -35,6 +36,12 @@ class Rotation(Body):
     """How a key is replaced."""
 
     grace_seconds: Integer = Field(0, ge=0, le=604_800, description="How long the old key still works, at most a week")
+
+
+class Report(Body):
+    """A key that somebody found."""
+
+    key: SecretStr = Field(min_length=1, max_length=200, description="The whole key as it was found")
 
 
 class ListedKey(Answer):
@@ -130,6 +137,26 @@ async def rotate(call: UserCall, key_id: UUID, body: Rotation) -> CreatedKey:
     _announce(call, new.secret)
     call.after_commit(lambda: call.resources.limits.bump(call.organization_id))
     return _created(new)
+
+
+@router.post(
+    "/report",
+    access=PUBLIC,
+    message="Thank you. If this is one of our keys, it has been revoked and its owners have been told.",
+    limit=Limit("key-report", 30, 600),
+)
+async def report(call: PublicCall, body: Report) -> None:
+    """Report a key that was found in public: it is revoked. The answer is the same whatever it was."""
+    limits = call.resources.limits
+    found = await limits.find(body.key.get_secret_value())
+    if found is None:
+        return
+    async with call.resources.database.tenant(
+        found.organization_id, Actor("system"), request_id=call.request_id, address=call.address
+    ) as tenant:
+        await keys.revoke(tenant, found.api_key_id, call.now())
+        await tell_owners(tenant, found.api_key_id)
+    await limits.bump(found.organization_id)
 
 
 async def _own(call: UserCall, key_id: ApiKeyId) -> None:

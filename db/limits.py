@@ -12,6 +12,7 @@ from db.key_cache import ResolvedKey
 from db.key_digest import SHAPE, KeyDigest, plain
 from db.last_use import LastUse
 from db.limit_headers import Verdict, headers, refusal
+from db.lookups import Found
 from db.pool import Database
 from db.quota_watch import QuotaWatch
 from db.resolution import Resolution, invalid
@@ -80,6 +81,12 @@ class Limits:
             return await self._admit(digest)
         except CountersAway:
             return await self._admit_without_redis(digest)
+
+    async def find(self, presented_key: str) -> Found | None:
+        """Where a key leads, past all memory and all limits; None for one of wrong shape, unknown or revoked."""
+        if not SHAPE.fullmatch(presented_key):
+            return None
+        return await self._resolution.find(self.digest(presented_key))
 
     def created(self, key: str) -> None:
         """A key has come into being: after the commit, before the answer."""

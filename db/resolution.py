@@ -8,7 +8,7 @@ from db.counters import Counters
 from db.epochs import names
 from db.errors import Unauthorized
 from db.key_cache import ENTRY_SECONDS, Entry, KeyCache, ResolvedKey
-from db.lookups import Lookups
+from db.lookups import Found, Lookups
 from db.pool import Database
 from db.types import Clock
 
@@ -42,6 +42,10 @@ class Resolution:
             self._forget(digest)
             raise invalid()
         return entry
+
+    async def find(self, digest: bytes) -> Found | None:
+        """Where a digest leads."""
+        return await self._lookups.find(digest)
 
     async def afresh(self, digest: bytes) -> ResolvedKey:
         """A key as Postgres has it now, past all memory. Raises Unauthorized."""

@@ -144,7 +144,7 @@ class KeyCreated:
 class SecurityNotice:
     """To a person whose account or seat has changed; `address` and `device` are those of whoever did it.
 
-    `person` and `role` say whose role it is now, where it is about one.
+    `person` and `role` say whose role it is now, where it is about one; `key` is a name with its masked key.
     """
 
     event: SecurityEvent
@@ -156,6 +156,7 @@ class SecurityNotice:
     action_url: Link
     person: str | None = None
     role: Role | None = None
+    key: str | None = None
 
     @property
     def words(self) -> SecurityWords:
@@ -169,6 +170,7 @@ class SecurityNotice:
             ("Organization", self.organization),
             ("Person", self.person),
             ("Role", self.role),
+            ("Key", self.key),
             ("When", moment(self.at)),
             ("Address", self.address),
             ("Device", self.device),

@@ -56,6 +56,9 @@ def _notices() -> list[kinds.Mail]:
         kinds.SecurityNotice(
             "new_owner", "Ada Obi", name, _NOW, None, None, f"{_SITE}/team", person="chidi@example.com", role="owner"
         ),
+        kinds.SecurityNotice(
+            "key_reported", None, name, _NOW, None, None, f"{_SITE}/keys", key="Shop (sk_live_9f3a…c2d1)"
+        ),
         kinds.SecurityNotice("removed_from_team", "Chidi Eze", name, _NOW, None, None, f"{_SITE}/account"),
         kinds.Message(
             name, "Your parcel is on its way", "Hello Tunde,\n\nyour parcel BH-20418 left our depot this morning."

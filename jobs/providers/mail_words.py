@@ -8,7 +8,9 @@ from typing import Literal
 
 from db.types import Money
 
-SecurityEvent = Literal["password_changed", "new_session", "role_changed", "new_owner", "removed_from_team"]
+SecurityEvent = Literal[
+    "password_changed", "new_session", "role_changed", "new_owner", "removed_from_team", "key_reported"
+]
 
 _SIGNS = {"USD": "$", "NGN": "₦", "GHS": "GH₵", "KES": "KSh ", "ZAR": "R ", "EUR": "€", "GBP": "£"}
 _BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
@@ -62,6 +64,12 @@ SECURITY: Mapping[SecurityEvent, SecurityWords] = {
         "Your seat in this organization was removed. You can no longer see its dashboard, keys and invoices.",
         "Your account and your other organizations are not touched. If it looks like a mistake, ask the team's owner.",
         "Go to my account",
+    ),
+    "key_reported": SecurityWords(
+        "An API key was found in public and revoked",
+        "Somebody sent us the whole value of one of your organization's API keys. It was revoked the moment it came.",
+        "Make a new key where it was used, find out how it got out, and look at what was sent with it.",
+        "See the keys",
     ),
 }
 
