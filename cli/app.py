@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import keyword
 import os
 import sys
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ class Command:
     @property
     def module(self) -> str:
         """The module that holds it."""
-        return f"cli.{self.name.replace('-', '_')}"
+        name = self.name.replace("-", "_")
+        return f"cli.{name}_" if keyword.iskeyword(name) else f"cli.{name}"
 
 
 GROUPS: dict[str, tuple[Command, ...]] = {
@@ -52,6 +54,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("worker", "work off jobs and keep the schedule"),
         Command("migrate", "up, down, status or bootstrap of the database"),
         Command("close-month", "close the books of a month for every organization now"),
+        Command("invoices", "release, void or credit invoices, and reconcile the books"),
+    ),
+    "One organization": (
+        Command("suspend", "refuse everything of one organization from now on"),
+        Command("resume", "let it in again"),
+        Command("export", "write one organization into a file"),
+        Command("import", "bring such a file into an empty installation"),
+        Command("erase", "delete one organization for good"),
     ),
     "Look into it": (
         Command("doctor", "check settings, connections, roles and row security, and say what to do"),

@@ -49,16 +49,25 @@ def postgres_major(folder: Path) -> int:
 
 def psql() -> Path:
     """The psql program: beside the server's binaries, else on PATH."""
+    return _client("psql")
+
+
+def pg_dump() -> Path:
+    """The pg_dump program: beside the server's binaries, else on PATH. It must not be older than the server."""
+    return _client("pg_dump")
+
+
+def _client(program: str) -> Path:
     try:
-        beside = postgres_folder() / "psql"
+        beside = postgres_folder() / program
     except CommandError:
-        beside = Path("psql")
+        beside = Path(program)
     if os.access(beside, os.X_OK):
         return beside
-    on_path = shutil.which("psql")
+    on_path = shutil.which(program)
     if on_path is None:
         raise CommandError(
-            "psql was not found. Install PostgreSQL's client programs, or set PG_BINDIR to their folder."
+            f"{program} was not found. Install PostgreSQL's client programs, or set PG_BINDIR to their folder."
         )
     return Path(on_path)
 
