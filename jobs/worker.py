@@ -14,6 +14,7 @@ import structlog
 
 import jobs
 from jobs import app, metrics
+from jobs.connector import connector
 from jobs.resources import Resources, open_resources
 from settings import Settings, SettingsError
 
@@ -22,13 +23,6 @@ QUEUES: tuple[str, ...] = get_args(app.Queue)
 HEARTBEAT_SECONDS = 5.0
 AT_ONCE_WHEN_DRAINING = 8
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-
-
-def connector(url: str) -> procrastinate.PsycopgConnector:
-    """Procrastinate's own connections, in its schema whatever the role's search path says."""
-    return procrastinate.PsycopgConnector(
-        conninfo=url, kwargs={"options": "-c search_path=jobs"}, min_size=1, max_size=6
-    )
 
 
 def declare_jobs() -> None:

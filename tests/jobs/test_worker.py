@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
+import procrastinate
 import psycopg
 import pytest
 
@@ -14,6 +15,7 @@ from cli.embedded.ports import free_port
 from db import queue
 from db.pool import Database
 from db.types import SYSTEM
+from jobs.connector import connector
 from jobs.worker import concurrency
 from settings import Settings, SettingsError
 from tests.cli.programs import eventually
@@ -146,6 +148,24 @@ async def test_why_a_job_failed_is_kept_without_addresses(api: Database, urls: U
     with psycopg.connect(urls.superuser) as conn:
         kept = conn.execute("select attempt, error from jobs.job_errors").fetchall()
     assert kept == [(1, "RuntimeError: no way for (address)")]
+
+
+async def test_a_tick_is_left_out_while_another_waits_and_the_schedule_goes_on(urls: Urls) -> None:
+    app = procrastinate.App(connector=connector(urls.worker))
+
+    @app.task(name="tests.tick", queue="maintenance")
+    async def tick(timestamp: int) -> None:
+        raise AssertionError("nobody works here")
+
+    async with app.open_async():
+        for timestamp in (1, 2):
+            waiting = tick.configure(queueing_lock="tests.tick", task_kwargs={"timestamp": timestamp}).job
+            deferred = app.job_manager.defer_periodic_job(job=waiting, periodic_id="", defer_timestamp=timestamp)
+            if timestamp == 1:
+                assert await deferred
+            else:
+                with pytest.raises(procrastinate.exceptions.AlreadyEnqueued):
+                    await deferred
 
 
 @pytest.mark.parametrize("text", ["mail=1,mail=2"])
