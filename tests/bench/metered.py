@@ -1,0 +1,249 @@
+"""What a metered request costs: its rate as a ratio to a bare Starlette route under the same server, in the same run.
+
+Rounds are interleaved and short, the ratios are medians. Statements and round trips are counted by the stores
+themselves, processor time by the kernel. `--large` adds a hundred thousand organizations with a million keys.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import redis
+
+from settings import Settings
+from tests.bench.load import Asked, cpu_seconds, highest_rate, latencies, resident_mib
+from tests.bench.planting import Large, Planted, plant, plant_many
+from tests.metered.served import Served, environment, served
+from tests.servers import TestServers, Urls
+
+SEND = '{"to":"reader@example.com","type":"email","message":"Your parcel is on its way"}'
+TARGETS = {"send": 0.08, "show": 0.12, "refused": 0.35, "unknown": 0.35, "me": 0.12}
+
+
+@dataclass
+class Run:
+    """Servers that run side by side, over stores of this run."""
+
+    stores: TestServers
+    urls: Urls
+    redis_url: str
+    settings: dict[str, str]
+
+    @contextmanager
+    def ours(self) -> Iterator[Served]:
+        """The product."""
+        with served(self.settings) as server:
+            yield server
+
+    @contextmanager
+    def other(self, app: str) -> Iterator[Served]:
+        """One of tests/bench/bare.py."""
+        with served({**self.settings, "BENCH_APP": app}, ("-m", "tests.bench.bare")) as server:
+            yield server
+
+
+@contextmanager
+def started(workers: int) -> Iterator[Run]:
+    """New stores with settings for servers over them."""
+    stores = TestServers.begin()
+    try:
+        with stores.database("bench") as name:
+            urls, redis_url = stores.urls(name), stores.redis_url("bench")
+            yield Run(stores, urls, redis_url, environment(urls.api, redis_url, WORKERS=str(workers)))
+    finally:
+        stores.end()
+
+
+def kinds(planted: Planted, port: int) -> dict[str, Asked]:
+    """The requests that are measured."""
+    key = {"X-API-Key": planted.key}
+    sent = httpx.post(
+        f"http://127.0.0.1:{port}/api/v1/messages/send", content=SEND,
+        headers={**key, "Content-Type": "application/json"},
+    )  # fmt: skip
+    path = f"/api/v1/messages/{sent.json()['data']['message_id']}"
+    return {
+        "send": Asked("POST", "/api/v1/messages/send", key, SEND),
+        "show": Asked("GET", path, key),
+        "refused": Asked("GET", path, {"X-API-Key": planted.limited_key}),
+        "unknown": Asked("GET", path, {"X-API-Key": "sk_live_" + "0" * 64}),
+        "unknown, each new": Asked("GET", path, {}, random_key=True),
+        "me": Asked("GET", "/api/v1/auth/me", {}, tokens=planted.tokens),
+    }
+
+
+def ratios(run: Run, planted: Planted, rounds: int, seconds: float) -> dict[str, tuple[float, float]]:
+    """For each kind the median of its ratios to the bare route, and of its rates."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    with run.ours() as ours, run.other("bare") as bare, run.other("unrecorded") as unrecorded:
+        asked = kinds(planted, ours.port)
+        plan = [(name, ours.port, each) for name, each in asked.items()]
+        plan += [("show, not recorded", unrecorded.port, asked["show"])]
+        for _, port, each in plan:
+            highest_rate(port, each, 1)
+        for _ in range(rounds):
+            yardstick = {m: highest_rate(bare.port, Asked(m, "/x", {}, SEND if m == "POST" else ""), seconds)
+                         for m in ("GET", "POST")}  # fmt: skip
+            for name, port, each in plan:
+                rate = highest_rate(port, each, seconds)
+                found.setdefault(name, []).append((rate / yardstick[each.method], rate))
+    return {
+        name: (statistics.median(ratio for ratio, _ in all_), statistics.median(rate for _, rate in all_))
+        for name, all_ in found.items()
+    }
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one request of a kind takes, and how its latency spreads at half of the highest rate."""
+
+    statements: float
+    trips: float
+    python_us: float
+    postgres_us: float
+    redis_us: float
+    p50: float
+    p99: float
+
+
+def costs(run: Run, planted: Planted, rates: dict[str, tuple[float, float]], seconds: float) -> dict[str, Cost]:
+    """Counted and measured for each kind by itself."""
+    with run.ours() as server:
+        asked = kinds(planted, server.port)
+        found = {name: _processor(run, server, each, seconds) for name, each in asked.items()}
+        spread = {
+            name: latencies(server.port, each, rates[name][1] / 2, seconds)
+            for name, each in asked.items()
+            if not each.random_key
+        }
+    counted = _counted(run, planted)
+    return {name: Cost(*counted[name], *found[name], *spread.get(name, (0.0, 0.0))) for name in found}
+
+
+def _processor(run: Run, server: Served, asked: Asked, seconds: float) -> tuple[float, float, float]:
+    pids = (server.process.pid, run.stores.postgres.pid, run.stores.valkey.pid)
+    before = [cpu_seconds(pid) for pid in pids]
+    requests = highest_rate(server.port, asked, seconds) * max(1, round(seconds))
+    after = [cpu_seconds(pid) for pid in pids]
+    python, postgres, store = ((b - a) / requests * 1e6 for a, b in zip(before, after, strict=True))
+    return python, postgres, store
+
+
+def _counted(run: Run, planted: Planted, requests: int = 200) -> dict[str, tuple[float, float]]:
+    """SQL statements and Redis round trips of requests that come one after the other, as the stores count them."""
+    found: dict[str, tuple[float, float]] = {}
+    with psycopg.connect(run.urls.superuser, autocommit=True) as conn:
+        conn.execute("alter database bench set log_statement = 'all'")
+        log = Path(run.stores.folder / "postgres" / "log")
+        store = redis.Redis.from_url(run.redis_url)
+        with run.ours() as server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+            for name, asked in kinds(planted, server.port).items():
+                _ask(client, [asked] * 10)
+                lines, reads = _statements(log), store.info("stats")["total_reads_processed"]
+                _ask(client, [asked] * requests)
+                trips = store.info("stats")["total_reads_processed"] - reads - 1
+                found[name] = ((_statements(log) - lines) / requests, trips / requests)
+        conn.execute("alter database bench reset log_statement")
+    return found
+
+
+def _ask(client: httpx.Client, all_: list[Asked]) -> None:
+    for number, asked in enumerate(all_):
+        headers = dict(asked.headers)
+        if asked.tokens:
+            headers["Authorization"] = asked.tokens[number % len(asked.tokens)]
+        if asked.random_key:
+            headers["X-API-Key"] = "sk_live_" + os.urandom(32).hex()
+        if asked.body:
+            headers["Content-Type"] = "application/json"
+        client.request(asked.method, asked.path, content=asked.body or None, headers=headers)
+
+
+def _statements(log: Path) -> int:
+    return len(re.findall(r"LOG:  (?:execute|statement)", log.read_text(errors="replace")))
+
+
+def growth(run: Run, planted: Planted, requests: int) -> list[float]:
+    """Resident memory of the process in MiB after each fifth of so many requests."""
+    found = []
+    with run.ours() as server:
+        asked = kinds(planted, server.port)["show"]
+        rate = highest_rate(server.port, asked, 1)
+        for _ in range(5):
+            highest_rate(server.port, asked, max(1.0, requests / rate / 5))
+            found.append(resident_mib(server.process.pid))
+    return found
+
+
+def with_many(run: Run, planted: Planted, rounds: int, seconds: float) -> float:
+    """Rate with a hundred thousand organizations and a million keys of which many are used, against ten and ten."""
+    large: Large = plant_many(run.urls, 100_000, 1_000_000)
+    few, many = [], []
+    with run.ours() as server:
+        path = kinds(planted, server.port)["show"].path
+        of = {name: Asked("GET", path, {}, tokens=tuple(f"Bearer {key}" for key in keys))
+              for name, keys in (("few", large.few), ("many", large.many))}  # fmt: skip
+        for each in of.values():
+            highest_rate(server.port, each, 3)
+        for _ in range(rounds):
+            few.append(highest_rate(server.port, of["few"], seconds))
+            many.append(highest_rate(server.port, of["many"], seconds))
+    return statistics.median(m / f for m, f in zip(many, few, strict=True))
+
+
+def main() -> int:
+    """Measure and print; returns 1 when a target is missed."""
+    parser = argparse.ArgumentParser(prog="mts bench metered", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of a round's part (default: 2)")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="server processes (default: 1 2)")
+    parser.add_argument("--large", action="store_true", help="also with 100,000 organizations and a million keys")
+    parser.add_argument("--requests", type=int, default=0, help="also memory after so many requests")
+    args = parser.parse_args()
+    missed = False
+    for workers in args.workers:
+        with started(workers) as run:
+            planted = asyncio.run(plant(Settings.from_env(run.settings), run.urls))
+            measured = ratios(run, planted, args.rounds, args.seconds)
+            _print(workers, measured, costs(run, planted, measured, args.seconds))
+            missed |= any(measured[name][0] < least for name, least in TARGETS.items())
+            if workers == args.workers[0]:
+                _print_extras(run, planted, args)
+    return int(missed)
+
+
+def _print(workers: int, measured: dict[str, tuple[float, float]], all_: dict[str, Cost]) -> None:
+    print(f"\n{workers} worker{'s' * (workers > 1)}: ratio to bare Starlette, and what one request takes")
+    print(f"{'':20}{'ratio':>7}{'target':>8}{'req/s':>9}{'SQL':>6}{'Redis':>7}{'p50 ms':>8}{'p99 ms':>8}{'p99/50':>8}"
+          f"{'Python µs':>11}{'Postgres':>9}{'Redis':>7}")  # fmt: skip
+    for name, (ratio, rate) in measured.items():
+        target = f"≥{TARGETS[name]}" if name in TARGETS else ""
+        line = f"{name:20}{ratio:7.3f}{target:>8}{rate:9.0f}"
+        if name in all_:
+            cost = all_[name]
+            spread = f"{cost.p50:8.2f}{cost.p99:8.2f}{cost.p99 / cost.p50:8.1f}" if cost.p50 else " " * 24
+            line += f"{cost.statements:6.2f}{cost.trips:7.2f}{spread}"
+            line += f"{cost.python_us:11.0f}{cost.postgres_us:9.0f}{cost.redis_us:7.0f}"
+        print(line)
+    recording = measured["show"][1] / measured["show, not recorded"][1]
+    print(f"recording usage: {recording:.3f} of the rate without (target ≥ 0.85)", flush=True)
+
+
+def _print_extras(run: Run, planted: Planted, args: argparse.Namespace) -> None:
+    if args.requests:
+        sizes = growth(run, planted, args.requests)
+        print(f"memory over {args.requests} requests, MiB: {', '.join(f'{size:.1f}' for size in sizes)}", flush=True)
+    if args.large:
+        print(f"100,000 organizations, a million keys: {with_many(run, planted, args.rounds, args.seconds):.3f} of few")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
