@@ -2,10 +2,12 @@
 
 import pytest
 
+from api.pages import cookies
 from jobs import dunning
 from tests.founding import new_key
 from tests.money.shop import Customer, Shop, shop
 from tests.money.test_jobs import clock
+from tests.pages.surfing import Surfer
 
 __all__ = ["clock", "shop"]
 pytestmark = pytest.mark.usefixtures("clock")
@@ -104,3 +106,22 @@ async def test_a_suspended_organization_may_still_do_all_but_use_its_keys(shop: 
     assert (await customer.browser.get("/keys")).code == "OK"
     refusal = await shop.stack.visitor().get("/messages", X_API_Key=key)
     assert (refusal.status, refusal.code) == (403, "ORGANIZATION_SUSPENDED")
+
+
+async def test_every_page_says_why_keys_are_refused_and_leads_to_the_invoice(shop: Shop) -> None:
+    customer, _ = await with_key(shop)
+    await sweep(shop, 45)
+    await log_in_again(shop, customer)
+    seen = [Surfer(shop.stack.http, "10.252.7.7", {cookies.SESSION: customer.browser.token or ""}) for _ in range(2)]
+    page = await seen[0].get("/dashboard")
+    assert (page.status, "Your API keys are suspended" in page.text, "/billing" in page.links) == (200, True, True)
+    assert f"/invoices/{customer.cycle_id}" in (await seen[1].get("/billing")).links
+
+
+async def test_the_billing_page_shows_what_a_change_would_cost(shop: Shop) -> None:
+    customer = await shop.customer("starter")
+    surfer = Surfer(shop.stack.http, "10.252.7.8", {cookies.SESSION: customer.browser.token or ""})
+    page = await surfer.get("/billing")
+    preview = (await customer.browser.get("/billing/upgrade-preview?plan=pro")).data
+    assert f"would come to ${preview['total_amount']:.2f} instead of ${preview['present_amount']:.2f}" in page.text
+    assert "This month’s invoice stays at" in page.text, "a downgrade waits"
