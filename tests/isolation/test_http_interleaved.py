@@ -11,7 +11,7 @@ import pytest
 
 from db.types import SYSTEM, OrganizationId, new_id
 from tests.isolation.houses import House
-from tests.isolation.world import World, opened
+from tests.isolation.strangers import World, opened
 from tests.servers import Urls
 
 pytestmark = pytest.mark.timeout(150)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cli.self_check import refuse_unsafe_start
+from tests.isolation.strangers import World, opened
 from tests.isolation.wire import PGBOUNCER, pgbouncer
-from tests.isolation.world import World, opened
 from tests.servers import Urls
 
 pytestmark = [

@@ -20,7 +20,7 @@ from db.types import AccountId, OrganizationId, SessionId, UserId, new_id
 from tests.isolation.asking import ask, foreign, seen
 from tests.isolation.houses import House, beside, like
 from tests.isolation.inputs import ENDPOINTS, INPUTS, Input, kind_of, name_of
-from tests.isolation.world import World, opened, untouched
+from tests.isolation.strangers import World, opened, untouched
 from tests.servers import Urls
 
 pytestmark = pytest.mark.timeout(120)

@@ -1,91 +1,61 @@
-"""The running product with two organizations in it, and what each may never learn of the other."""
+"""Two organizations with rows in every table, seen through the connection of the role that attacks."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
+from uuid import UUID
 
-import pytest
+import psycopg
+from psycopg import sql
 
-from jobs.providers.sandbox.mail import start_smtp
-from jobs.providers.sandbox.mail_store import Mailbox
-from settings import Settings
-from tests.isolation.asking import SMS_TOKEN
-from tests.isolation.houses import House, build
-from tests.servers import Urls
-from tests.stack import Stack, TurnableClock, serving, settings_for
+from tests.isolation.catalog import Table
+from tests.isolation.planting import Row
 
-VICTIM, ATTACKER = "zanzibarquokka", "ordinaryfolk"
+DENIED = "42501"
+NO_CONTEXT = "ORG01"
 
 
-@dataclass
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a statement: an SQLSTATE, or how many rows it touched and what came back."""
+
+    sqlstate: str | None
+    touched: int
+    value: Any
+    constraint: str | None = None
+
+    def is_harmless(self, *errors: str) -> bool:
+        """Refused with one of the errors, or nothing touched and nothing counted."""
+        return self.sqlstate in errors if self.sqlstate else not self.touched or self.value == 0
+
+
+@dataclass(frozen=True)
 class World:
-    """The running product, and the two organizations."""
+    """Two organizations with a row in every table, and the role that attacks from the second."""
 
-    stack: Stack
-    victim: House
-    attacker: House
+    conn: psycopg.Connection
+    tables: list[Table]
+    victim: UUID
+    attacker: UUID
+    victims: dict[str, Row]
+    attackers: dict[str, Row]
 
-    def of_the_victim(self) -> dict[str, str]:
-        """A hash of every row of every table that mentions the victim."""
-        named = [found for name, found in self.victim.values.items() if name.endswith("_id") and name != "message_id"]
-        ids = "|".join(sorted({value for found in named for value in found}))
-        hashed = "count(*), md5(string_agg(t::text, '|' order by t::text))"
-        tables = [row[0] for row in self.stack.rows(TABLES)]
-        statement = " union all ".join(
-            f"select '{name}', {hashed} from {name} t where t::text ~ '{ids}'" for name in tables
-        )
-        return {name: f"{count} {digest}" for name, count, digest in self.stack.rows(statement)}
+    def attempt(self, statement: sql.Composable, values: list[Any] | None = None, context: Any = "own") -> Outcome:
+        """Run one statement in a transaction of its own, with the attacker's (or another) context, and undo it."""
+        organization = self.attacker if context == "own" else context
+        try:
+            if organization is not None:
+                self.conn.execute("select set_config('app.current_org_id', %s, true)", [str(organization)])
+            cursor = self.conn.execute(sql.Composed([statement]), values)
+            value = (cursor.fetchone() or (None,))[0] if cursor.description else None
+            self.conn.execute("set constraints all immediate")
+            return Outcome(None, cursor.rowcount, value)
+        except psycopg.Error as error:
+            return Outcome(error.sqlstate, 0, None, error.diag.constraint_name)
+        finally:
+            self.conn.rollback()
 
-    def jobs(self) -> list[str]:
-        """The arguments and locks of all jobs."""
-        return [
-            str(row[0])
-            for row in self.stack.rows("select args::text || coalesce(lock, '') from jobs.procrastinate_jobs")
-        ]
-
-    def leaks(self, text: str) -> set[str]:
-        """What of the victim's occurs in a text."""
-        return {mark for mark in self.victim.marks() if mark in text.lower()}
-
-
-TABLES = """
-select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind in ('r', 'p') and not c.relispartition and n.nspname in
-      ('identity', 'tenancy', 'usage', 'billing', 'messaging', 'audit', 'jobs') order by 1
-"""
-
-
-@asynccontextmanager
-async def opened(urls: Urls, redis_url: str, folder: Path, **more: object) -> AsyncIterator[World]:
-    """The product with an SMS company and these settings, and both organizations founded."""
-    async with AsyncExitStack() as cleanup:
-        mailbox = Mailbox(folder / "mail")
-        cleanup.callback(mailbox.close)
-        catcher = await start_smtp(0, mailbox)
-        cleanup.push_async_callback(catcher.stop)
-        more = {"twilio_account_sid": "AC" + "0" * 32, "twilio_auth_token": SMS_TOKEN} | more
-        settings, working = (
-            Settings.model_validate(
-                settings_for(url, redis_url, catcher.port, folder).model_dump(exclude_unset=True) | more
-            )
-            for url in (urls.api, urls.worker)
-        )
-        clock = TurnableClock()
-        http, resources = await cleanup.enter_async_context(serving(settings, clock))
-        stack = Stack(settings, working, clock, mailbox, resources, http, urls)
-        yield World(stack, await build(stack, VICTIM), await build(stack, ATTACKER))
-
-
-@contextmanager
-def untouched(world: World, capfd: pytest.CaptureFixture[str], *may_be_logged: str) -> Iterator[None]:
-    """In the block no row of the victim changes, no mail is sent, and no new job and no line of the log names it."""
-    capfd.readouterr()
-    before, mails = world.of_the_victim(), len(world.stack.mailbox.find())
-    known = sorted(world.jobs())
-    yield
-    assert world.of_the_victim() == before
-    fresh = [job for job in world.jobs() if job not in known]
-    assert not world.leaks(" ".join(fresh))
-    assert not world.leaks("".join(capfd.readouterr())) - set(may_be_logged)
-    assert len(world.stack.mailbox.find()) == mails
+    def may(self, table: Table, right: str) -> bool:
+        """Whether the role holds a right on the whole table or on one of its columns."""
+        row = self.conn.execute("select has_any_column_privilege(%s, %s)", [table.name, right]).fetchone()
+        self.conn.rollback()
+        return bool(row and row[0])
