@@ -68,7 +68,7 @@ ERRORS: dict[str, ErrorKind] = {
     "ORGANIZATION_SUSPENDED": ErrorKind(
         403,
         "The organization is suspended",
-        "Its owner has been told why; contact support.",
+        "API keys are suspended while an invoice is long overdue: its owner can log in and pay. Else contact support.",
     ),
     "NOT_FOUND": ErrorKind(
         404,

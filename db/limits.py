@@ -145,7 +145,7 @@ class Limits:
     def _admission(self, key: ResolvedKey, verdict: Verdict) -> Admission:
         refused: DomainError | None = refusal(key, verdict)
         if refused is None and key.status != "active":
-            refused = Forbidden("ORGANIZATION_SUSPENDED", "This organization is suspended")
+            refused = _suspended(key)
         self._last_use.note(key.organization_id, key.api_key_id)
         taken_from = (verdict.month, verdict.generation) if verdict.generation else None
         if taken_from is not None and key.month_quota:
@@ -170,3 +170,10 @@ class Limits:
         kind = "rate" if wait else "quota" if spent else "ok"
         verdict = Verdict(kind, "", int(now.timestamp()), left, wait or 60, used, now.strftime("%Y-%m"), "")
         return self._admission(key, verdict)
+
+
+def _suspended(key: ResolvedKey) -> Forbidden:
+    if key.status == "overdue":
+        why = "The API keys of this organization are suspended until its overdue invoice is paid"
+        return Forbidden("ORGANIZATION_SUSPENDED", why, {"reason": "overdue_invoice"})
+    return Forbidden("ORGANIZATION_SUSPENDED", "This organization is suspended")

@@ -106,6 +106,7 @@ async def test_a_suspended_organization_may_still_do_all_but_use_its_keys(shop: 
     assert (await customer.browser.get("/keys")).code == "OK"
     refusal = await shop.stack.visitor().get("/messages", X_API_Key=key)
     assert (refusal.status, refusal.code) == (403, "ORGANIZATION_SUSPENDED")
+    assert refusal.error["details"] == {"reason": "overdue_invoice"}
 
 
 async def test_every_page_says_why_keys_are_refused_and_leads_to_the_invoice(shop: Shop) -> None:
