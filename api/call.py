@@ -82,6 +82,11 @@ class TenantCall(PublicCall):
         self._after_commit: list[Callable[[], Awaitable[None]]] = []
 
     @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open around the handler."""
+        return self._tenant is not None
+
+    @property
     def tenant(self) -> Tenant:
         """The transaction around the handler; one declared `transaction=False` has none and opens its own."""
         if self._tenant is None:

@@ -31,6 +31,7 @@ class Declaration:
     secret_answer: bool
     read_only: bool
     transaction: bool
+    at_once: bool
     verified: bool
     cache: str
     errors: tuple[str, ...]

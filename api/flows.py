@@ -71,6 +71,8 @@ async def _with_key(
 ) -> Reply:
     key_id = admission.key.api_key_id
     call = KeyCall(exchange, resources, receive, admission, Actor("api_key", key_id))
+    if endpoint.declared.at_once and not idempotency.is_asked_for(endpoint, exchange):
+        return await endpoint.run(call, raw)
     if not endpoint.declared.transaction:
         return await idempotency.apart(endpoint, call, key_id, raw)
     async with call.transaction(read_only=endpoint.declared.read_only):

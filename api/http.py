@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
     idempotent: bool  # an Idempotency-Key is honoured
     secret_answer: bool  # the stored answer is encrypted, because it holds a secret
     writes: bool  # a GET that writes; every other method may
+    at_once: bool  # one statement is the whole transaction, unless an Idempotency-Key needs one around it
     transaction: bool  # False for a handler that talks to the outside and opens `call.transaction()` itself
     verified: bool  # the seat's e-mail must be verified
     cache: str  # Cache-Control; "no-store" unless said otherwise
@@ -123,6 +124,7 @@ class Router:
             secret_answer=options.get("secret_answer", False),
             read_only=method == "GET" and not options.get("writes", False),
             transaction=options.get("transaction", True),
+            at_once=options.get("at_once", False),
             verified=options.get("verified", False),
             cache=options.get("cache", "no-store"),
             errors=options.get("errors", ()),

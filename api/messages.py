@@ -87,7 +87,7 @@ class MessagePage(Answer):
     pagination: CursorPagination
 
 
-@router.post("/send", access=Scope.MESSAGES_SEND, message="Message queued", idempotent=True)
+@router.post("/send", access=Scope.MESSAGES_SEND, message="Message queued", idempotent=True, at_once=True)
 async def send(call: KeyCall, body: NewMessage) -> QueuedMessage:
     """Send an SMS or an e-mail: taken over with this answer, delivered by a worker."""
     recipient, parts = _checked(call, body)
@@ -95,18 +95,22 @@ async def send(call: KeyCall, body: NewMessage) -> QueuedMessage:
     draft = messages.Draft(
         call.key.api_key_id, body.type, recipient, body.message, body.subject, body.metadata, parts, call.key.is_test
     )
-    message_id = await messages.create(call.tenant, draft, now)
-    call.after_commit(_ring(call))
+    if call.in_transaction:
+        message_id = await messages.create(call.tenant, draft, now)
+        call.after_commit(_ring(call))
+    else:
+        message_id = await messages.send(call.resources.database, _caller(call), draft, now)
+        call.resources.waker.wake()
     return QueuedMessage(
         message_id=_public(message_id), to=recipient, type=body.type, status="queued", segments=parts,
         cost=_cost(call.key.unit_price), usage_recorded=True, organization_id=call.organization_id, created_at=now,
     )  # fmt: skip
 
 
-@router.get("/{message_id}", access=Scope.MESSAGES_READ)
+@router.get("/{message_id}", access=Scope.MESSAGES_READ, at_once=True)
 async def show(call: KeyCall, message_id: str) -> SentMessage:
     """A message and what became of it."""
-    found = await messages.get(call.tenant, _private(message_id))
+    found = await messages.show(call.resources.database, _caller(call), _private(message_id))
     if found is None:
         raise NotFound("Message")
     return _sent(found)
@@ -158,6 +162,10 @@ def _checked(call: KeyCall, body: NewMessage) -> tuple[str, int]:
     if len(body.message) > LONGEST_SMS:
         raise Invalid.field("message", f"Must be at most {LONGEST_SMS} characters for sms")
     return phone_number(body.to, "to"), segments(body.message)
+
+
+def _caller(call: KeyCall) -> messages.Caller:
+    return messages.Caller(call.organization_id, call.key.api_key_id, call.request_id, call.address)
 
 
 def _ring(call: KeyCall) -> Any:

@@ -92,6 +92,41 @@ async def get(tenant: Tenant, message_id: MessageId) -> Message | None:
     return _message(row) if row else None
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks with a key: what a tenant transaction would carry in its context."""
+
+    organization_id: OrganizationId
+    api_key_id: ApiKeyId
+    request_id: str
+    address: str
+
+
+async def send(database: Database, caller: Caller, draft: Draft, now: datetime) -> MessageId:
+    """As `create`, in a transaction of its own and one round trip."""
+    message_id = MessageId(new_id())
+    async with database.statement() as conn:
+        await queries.send(
+            conn, **_context(caller), id=message_id, type=draft.type, recipient=draft.recipient, subject=draft.subject,
+            body=draft.body, metadata=draft.metadata, segments=draft.segments, is_test=draft.is_test, now=now,
+        )  # fmt: skip
+    return message_id
+
+
+async def show(database: Database, caller: Caller, message_id: MessageId) -> Message | None:
+    """As `get`, in a transaction of its own and one round trip."""
+    async with database.statement() as conn:
+        row = await queries.show(conn, **_context(caller), id=message_id)
+    return _message(row) if row else None
+
+
+def _context(caller: Caller) -> dict[str, Any]:
+    return {
+        "organization_id": caller.organization_id, "api_key_id": caller.api_key_id, "request_id": caller.request_id,
+        "address": caller.address,
+    }  # fmt: skip
+
+
 async def page(
     tenant: Tenant, *, before: UUID = LAST, limit: int, status: Status | None = None, kind: Type | None = None
 ) -> list[Message]:

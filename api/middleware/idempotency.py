@@ -11,6 +11,11 @@ from db import idempotency
 from db.errors import Invalid
 
 
+def is_asked_for(endpoint: Endpoint, exchange: Exchange) -> bool:
+    """Whether the answer to this request has to be stored beside its effect."""
+    return endpoint.declared.idempotent and b"idempotency-key" in exchange.request_headers
+
+
 async def once(endpoint: Endpoint, call: TenantCall, subject_id: UUID, raw: bytes) -> Reply:
     """Run the handler, or replay what it answered to the same key; needs the open transaction of `call`."""
     key = key_of(call.exchange) if endpoint.declared.idempotent else None

@@ -6,6 +6,17 @@ values
     (:organization_id, :id, :api_key_id, :type, :recipient, :subject, :body, :metadata, :segments, :is_test, :now, :now)
 returning identity.announce_work('messages');
 
+-- name: send$
+-- Nothing: queues a message and announces it, context and commit included.
+select messaging.send(
+    :organization_id, :api_key_id, :request_id, :address, :id, :type, :recipient, :subject, :body, :metadata, :segments, :is_test, :now
+);
+
+-- name: show^
+-- One message, context and commit included; by the primary key.
+select id, type, recipient, subject, status, error, segments, metadata, created_at, sent_at, delivered_at, failed_at
+from messaging.show(:organization_id, :api_key_id, :request_id, :address, :id);
+
 -- name: announce!
 -- Says to the workers that the organization in context has messages waiting.
 select identity.announce_work('messages');
