@@ -22,7 +22,8 @@ from db import accounts
 from db.passwords import Passwords
 from db.pool import Database
 from tests.servers import TestServers, Urls
-from tests.stack import PASSWORD, TurnableClock, Visitor, serving, settings_for
+from tests.stack import serving, settings_for
+from tests.visitors import PASSWORD, TurnableClock, Visitor
 
 WARM_UP = 20
 TOLERANCE = 0.05  # of the median: what two halves of one kind may differ by on a busy machine

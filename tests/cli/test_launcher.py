@@ -111,7 +111,7 @@ def test_an_installer_that_outlives_its_launcher_keeps_its_turn(product: Path, t
     slow.chmod(0o755)
     path = f"{tmp_path}/bin:{Path(sys.executable).parent}:/usr/bin:/bin"
     killed = subprocess.Popen([PYTHON, product / "mts"], env={"PATH": path}, stderr=subprocess.DEVNULL)
-    eventually(lambda: (tmp_path / "turns").exists())
+    eventually((tmp_path / "turns").exists)
     killed.kill()
     killed.wait()
     assert launch(product, PATH=path).returncode == 0

@@ -6,7 +6,8 @@ import re
 import httpx
 import pytest
 
-from tests.stack import Person, Stack, stack, visitor
+from tests.stack import Stack, stack, visitor
+from tests.visitors import Person
 
 __all__ = ["stack", "visitor"]
 MESSAGE = {"to": "reader@example.com", "type": "email", "message": "Hello"}

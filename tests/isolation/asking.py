@@ -12,7 +12,8 @@ from api.endpoint import Endpoint
 from jobs.providers.twilio import sign
 from tests.isolation.houses import House
 from tests.isolation.inputs import Input, inputs, is_page, kind_of, required
-from tests.stack import BASE_URL, PASSWORD
+from tests.stack import BASE_URL
+from tests.visitors import PASSWORD
 
 SMS_TOKEN = "a token of the tests"
 _networks = itertools.count(1)

@@ -10,7 +10,8 @@ from api import cursors
 from db.types import new_id
 from jobs.seals import seal
 from jobs.usage import UNSUBSCRIBE
-from tests.stack import PASSWORD, Person, Stack
+from tests.stack import Stack
+from tests.visitors import PASSWORD, Person
 
 CYCLE = """
 insert into billing.billing_cycles (organization_id, id, period_start, period_end, organization_name,

@@ -13,7 +13,8 @@ from settings import Settings
 from tests.isolation.asking import SMS_TOKEN
 from tests.isolation.houses import House, build
 from tests.servers import Urls
-from tests.stack import Stack, TurnableClock, serving, settings_for
+from tests.stack import Stack, serving, settings_for
+from tests.visitors import TurnableClock
 
 VICTIM, ATTACKER = "zanzibarquokka", "ordinaryfolk"
 

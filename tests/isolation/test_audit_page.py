@@ -15,7 +15,8 @@ from db.types import OrganizationId
 from jobs.audit import anchor, signature
 from jobs.resources import open_resources
 from tests.servers import Urls
-from tests.stack import Person, Stack
+from tests.stack import Stack
+from tests.visitors import Person
 
 
 async def everything(person: Person, limit: int = 3, query: str = "") -> list[dict[str, object]]:

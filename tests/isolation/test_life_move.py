@@ -14,7 +14,8 @@ from db.organization_import import import_organization
 from db.organization_life import LifeError
 from tests.isolation.lives import WHO, Lively, export, fingerprints, live, send
 from tests.servers import TestServers, Urls
-from tests.stack import Stack, TurnableClock, Visitor, serving, settings_for
+from tests.stack import Stack, serving, settings_for
+from tests.visitors import TurnableClock, Visitor
 
 # Of the tables with rows of an organization, those that stay behind on purpose: log-ins, and what a day forgets.
 LEFT = {"identity.sessions", "identity.first_requests"}

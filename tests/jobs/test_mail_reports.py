@@ -17,7 +17,8 @@ from jobs.providers.sandbox.mail_store import CaughtMail
 from jobs.resources import open_resources
 from jobs.seals import opened, seal
 from jobs.worker import work
-from tests.stack import Person, Stack, serving
+from tests.stack import Stack, serving
+from tests.visitors import Person
 
 pytestmark = pytest.mark.timeout(60)
 SECRET = SecretStr("a secret of the mail server's")

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from jobs.providers.twilio import sign
 from jobs.resources import open_resources
 from jobs.worker import work
-from tests.stack import Person, Stack, serving
+from tests.stack import Stack, serving
+from tests.visitors import Person
 
 pytestmark = pytest.mark.timeout(60)
 SID, TOKEN = "AC" + "0" * 32, "token"

@@ -6,7 +6,8 @@ import pytest
 
 from db import suppressions
 from db.types import SYSTEM, OrganizationId
-from tests.stack import Person, Stack
+from tests.stack import Stack
+from tests.visitors import Person
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -13,7 +13,8 @@ from db.usage import UsageRecord, UsageRecorder
 from jobs import usage
 from jobs.providers.sandbox.mail_store import CaughtMail
 from jobs.resources import open_resources
-from tests.stack import Person, Stack
+from tests.stack import Stack
+from tests.visitors import Person
 
 pytestmark = pytest.mark.timeout(90)
 

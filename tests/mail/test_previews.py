@@ -11,7 +11,8 @@ from jobs.providers.previews import previews
 from settings import Settings, SettingsError
 from tests.cli.programs import mts
 from tests.servers import Urls
-from tests.stack import TurnableClock, serving, settings_for
+from tests.stack import serving, settings_for
+from tests.visitors import TurnableClock
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from db.resolution import Resolution
 from db.types import SYSTEM, system_clock
 from tests.founding import Founded, found, new_key
 from tests.servers import Urls
-from tests.stack import TurnableClock
+from tests.visitors import TurnableClock
 
 
 class Watched(Database):

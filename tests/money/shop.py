@@ -25,7 +25,8 @@ from jobs.resources import Resources, open_resources
 from settings import Settings
 from tests.founding import Founded, found
 from tests.servers import Urls
-from tests.stack import Reply, Stack, TurnableClock, Visitor, serving, settings_for
+from tests.stack import Stack, serving, settings_for
+from tests.visitors import Reply, TurnableClock, Visitor
 
 STRIPE_KEY, STRIPE_SECRET, PAYSTACK_KEY = "sk_test_sandbox", "whsec_sandbox", "sk_test_paystack"
 

@@ -30,7 +30,7 @@ from tests.money.test_killed import start
 from tests.money.test_simulation import MONTHS, Life, World, compare, populate
 from tests.servers import ROLES, Urls
 
-ORGANIZATIONS = int(os.environ.get("SIMULATED_ORGANIZATIONS", "14"))
+ORGANIZATIONS = int(os.environ.get("SIMULATED_ORGANIZATIONS", "8"))
 AT_ONCE = 48
 
 
@@ -130,15 +130,15 @@ async def test_after_every_fall_the_books_are_the_oracles(
     for number in range(MONTHS):
         phases["live"] += await timed(storm.live(month))
         await storm.close_books(month)
-        if number % 5 == 1:
+        if number % 7 == 1:
             kills += await killed_run(month, ground, redis_url, tmp_path)
-        falls = fall_later(ground, hard=number % 2 == 0) if number % 3 == 0 else None
+        falls = fall_later(ground, hard=number % 2 == 0) if number % 5 == 0 else None
         phases["close"] += await timed(storm.write_all(month))
         if falls is not None:
             await falls
         await storm.late(month)
         month = next_month(month)
-        falls = fall_later(ground, hard=number % 2 == 1) if number % 4 == 2 else None
+        falls = fall_later(ground, hard=number % 2 == 1) if number % 5 == 2 else None
         phases["pay"] += await timed(storm.pay(datetime.combine(month, datetime.min.time(), UTC) + timedelta(days=3)))
         if falls is not None:
             await falls
@@ -151,8 +151,8 @@ async def test_after_every_fall_the_books_are_the_oracles(
         f"{ORGANIZATIONS} organizations, {MONTHS} months, {sum(m.count for x in storm.lives for m in x.made)} requests,"
         f" {ground.downs} falls, {kills} kills: {time.monotonic() - begun:.0f} s ({spans})"
     )
-    assert ground.downs >= 7
-    assert kills >= 2
+    assert ground.downs >= 6
+    assert kills >= 1
 
 
 def _months(first: date, last: date) -> int:

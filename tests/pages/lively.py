@@ -6,7 +6,8 @@ from uuid import UUID
 from db import billing
 from db.pool import Database
 from db.types import SYSTEM, OrganizationId
-from tests.stack import Person, Stack
+from tests.stack import Stack
+from tests.visitors import Person
 
 EVIL = "<script>window.hurt=1</script>\"'><img src=x onerror=window.hurt=1>"
 

@@ -1,7 +1,8 @@
 """Cookies: unreadable by scripts, never sent from other sites, and in production only over HTTPS to this very host."""
 
 from tests.pages.surfing import Surfer
-from tests.stack import PASSWORD, Stack, serving
+from tests.stack import Stack, serving
+from tests.visitors import PASSWORD
 
 
 async def test_the_session_cookie_is_closed_to_scripts_and_other_sites(stack: Stack, surfer: Surfer) -> None:

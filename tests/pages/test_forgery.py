@@ -3,7 +3,8 @@
 import pytest
 
 from tests.pages.surfing import Surfer
-from tests.stack import PASSWORD, Stack
+from tests.stack import Stack
+from tests.visitors import PASSWORD
 
 FORGED = "did not come from here"
 

@@ -4,7 +4,8 @@ import pytest
 from playwright.async_api import BrowserContext, ConsoleMessage, Dialog
 
 from tests.pages.lively import EVIL
-from tests.stack import Person, Stack
+from tests.stack import Stack
+from tests.visitors import Person
 
 pytestmark = pytest.mark.browser
 PAGES = ["/dashboard", "/keys", "/keys/new", "/team", "/usage", "/billing", "/audit", "/account"]

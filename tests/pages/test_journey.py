@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
-from tests.stack import PASSWORD, Stack
+from tests.stack import Stack
+from tests.visitors import PASSWORD
 
 pytestmark = pytest.mark.browser
 

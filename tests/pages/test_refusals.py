@@ -6,7 +6,8 @@ import pytest
 
 from db.errors import Unavailable
 from tests.pages.surfing import Surfer
-from tests.stack import Person, Stack
+from tests.stack import Stack
+from tests.visitors import Person
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from api.endpoint import Endpoint
 from api.permissions import PUBLIC
 from jobs import accounts
 from jobs.resources import open_resources
-from tests.stack import Stack, Visitor
+from tests.stack import Stack
+from tests.visitors import Visitor
 
 ROUTERS = (auth.router, sessions.router, organizations.router, team.router, invitations.router)
 CLOSED = [each for router in ROUTERS for each in router.endpoints if each.declared.access is not PUBLIC]

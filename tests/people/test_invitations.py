@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from db import invitations
-from tests.stack import PASSWORD, Person, Stack
+from tests.stack import Stack
+from tests.visitors import PASSWORD, Person
 
 
 async def accept(stack: Stack, token: str, **body: object) -> tuple[int, str]:

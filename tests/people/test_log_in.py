@@ -12,7 +12,8 @@ from db.attempts import Attempts, Subject
 from db.counters import Counters
 from db.errors import TooMany
 from db.passwords import Passwords
-from tests.stack import PASSWORD, Stack, Visitor, serving
+from tests.stack import Stack, serving
+from tests.visitors import PASSWORD, Visitor
 
 WRONG = "not-the-umbrella-41"
 

@@ -7,7 +7,8 @@ from uuid import UUID
 from db.types import Actor, OrganizationId, UserId
 from jobs import email
 from jobs.providers.sandbox.mail_faults import MailFault
-from tests.stack import Person, Stack
+from tests.stack import Stack
+from tests.visitors import Person
 
 
 def outbox(stack: Stack, person: Person) -> list[tuple[object, ...]]:

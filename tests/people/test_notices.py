@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.stack import PASSWORD, Person, Stack, Visitor
+from tests.stack import Stack
+from tests.visitors import PASSWORD, Person, Visitor
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
 

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from tests.stack import PASSWORD, Stack, Visitor
+from tests.stack import Stack
+from tests.visitors import PASSWORD, Visitor
 
 
 def body(email: str, **changes: object) -> dict[str, Any]:

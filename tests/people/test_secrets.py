@@ -17,7 +17,8 @@ from tests.money.shop import Customer, Shop, shop
 from tests.pages.surfing import Surfer
 from tests.people.processes import Processes, processes
 from tests.servers import TestServers
-from tests.stack import Stack, Visitor
+from tests.stack import Stack
+from tests.visitors import Visitor
 
 __all__ = ["shop"]
 

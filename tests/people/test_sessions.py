@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.stack import PASSWORD, Person, Stack, Visitor
+from tests.stack import Stack
+from tests.visitors import PASSWORD, Person, Visitor
 
 NEW = "another-umbrella-43"
 

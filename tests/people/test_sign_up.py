@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from api.credentials import FREE_FOR_NETWORK
-from tests.stack import PASSWORD, Stack, Visitor
+from tests.stack import Stack
+from tests.visitors import PASSWORD, Visitor
 
 
 def registration(email: str, **changes: object) -> dict[str, object]:

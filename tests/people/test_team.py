@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.stack import Person, Reply, Stack
+from tests.stack import Stack
+from tests.visitors import Person, Reply
 
 
 @pytest.fixture(scope="module")
