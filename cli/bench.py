@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"There is no measurement {args.name!r}, only {', '.join(found)}.", 2)
     else:
         os.chdir(ROOT)
-        command = [sys.executable, "-P", "-m", f"tests.bench.{args.name}", *args.rest]
+        command = [sys.executable, "-P", "-m", f"tests.bench.{found[args.name].stem}", *args.rest]
         os.execve(sys.executable, command, _environment())
     return 0
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 def measurements() -> dict[str, Path]:
     """Every measurement by name: the modules of tests/bench that can be run by themselves."""
     paths = sorted(FOLDER.glob("[a-z]*.py"))
-    return {path.stem: path for path in paths if "__main__" in path.read_text(encoding="utf-8")}
+    return {path.stem.replace("_", "-"): path for path in paths if "__main__" in path.read_text(encoding="utf-8")}
 
 
 def _purpose(path: Path) -> str:
