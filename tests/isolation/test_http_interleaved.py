@@ -15,7 +15,7 @@ from tests.isolation.strangers import World, opened
 from tests.servers import Urls
 
 pytestmark = pytest.mark.timeout(150)
-TASKS = 400
+TASKS = 240
 SEED = 20261123
 Action = Callable[[World, House], Awaitable[str]]
 
@@ -37,6 +37,7 @@ async def world(urls: Urls, redis_url: str, tmp_path_factory: pytest.TempPathFac
     """API and worker with a pool of one connection each."""
     folder = tmp_path_factory.mktemp("interleaved")
     async with opened(urls, redis_url, folder, log_level="info", pool_size=1) as world:
+        world.stack.http.timeout = 120  # everybody waits for the one connection
         yield world
 
 
