@@ -43,7 +43,10 @@ def _environment_of_the_image(tmp_path: Path) -> str:
     make, fill = (part.strip() for part in install.replace("/opt/mts", str(folder)).split("&&"))
     python = str(Path(sys.base_prefix) / "bin" / "python3")
     _run([python, *make.split()[1:]], ROOT)
-    _run([sys.executable, "-m", *fill.split()], ROOT)
+    # The image's Python brings pip; ours may have been made by an installer that leaves it out.
+    builder = tmp_path / "builder"
+    _run([python, "-m", "venv", str(builder)], ROOT)
+    _run([str(builder / "bin" / "python"), "-m", *fill.split()], ROOT)
     return str(folder / "bin" / "python")
 
 
