@@ -188,9 +188,11 @@ def measure(organizations: int, each: int, records: int, tries: int) -> bool:
                         flush=True,
                     )
             growth = rates[0] / rates[1] if rates else 0.0
-            print(
-                f"cost of one organization, larger against smaller: ×{growth:.2f} (at most ×{MOST_CLOSING})", flush=True
-            )
+            if rates:
+                print(
+                    f"cost of one organization, larger against smaller: ×{growth:.2f} (at most ×{MOST_CLOSING})",
+                    flush=True,
+                )
             with servers.database("reading") as name:
                 found_ = asyncio.run(reading(servers.urls(name), redis_url, Path(folder), records, tries))
         print(f"reading, p95 in ms: {SMALL} records, {records} records, ratio (at most ×{MOST_READING})")
