@@ -1,6 +1,7 @@
 """Where a request comes from, and the prefix under which addresses are limited."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from starlette.types import Scope
@@ -42,6 +43,7 @@ def _forwarded(scope: Scope) -> list[str]:
     return [hop.strip() for hop in ",".join(lines).split(",") if hop.strip()]
 
 
+@lru_cache(maxsize=4096)
 def _canonical(address: str) -> str | None:
     try:
         parsed = ip_address(address.strip("[]"))
@@ -51,6 +53,7 @@ def _canonical(address: str) -> str | None:
     return str(mapped or parsed)
 
 
+@lru_cache(maxsize=4096)
 def _within(address: str, proxies: tuple[IPv4Network | IPv6Network, ...]) -> bool:
     known = _canonical(address)
     return known is not None and any(ip_address(known) in network for network in proxies)
