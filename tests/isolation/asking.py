@@ -88,6 +88,8 @@ def filling(endpoint: Endpoint, house: House, name: str) -> Any:
     """A value for a required field."""
     if name == "email":
         return house.owner.email
+    if name == "key":
+        return house.key[:-1] + ("A" if house.key[-1] != "A" else "B")
     if any(each.name == name for each in inputs(endpoint)):
         return own(house, endpoint, name)
     return FILLING[name]
@@ -97,6 +99,8 @@ def foreign(each: Input, victim: House) -> list[str]:
     """What of the victim's is tried in an input; for tokens the other kinds, since its own opens for anybody."""
     if each.name == "token":
         return sorted(victim.tokens() - {victim.own(token_kind(each.endpoint.declared))})
+    if each.name == "key":  # whoever holds a key may report it; nearly one is nobody's
+        return [victim.key[:-1] + ("A" if victim.key[-1] != "A" else "B")]
     return [spelt(each.endpoint, value) for value in victim.values[each.name]]
 
 

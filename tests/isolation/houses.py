@@ -130,6 +130,8 @@ def like(value: str) -> str:
     if re.fullmatch(r"(msg_)?[0-9a-f-]{32,36}", value):
         made = new_id()
         return f"msg_{made.hex}" if value.startswith("msg_") else str(made)
+    if kind := re.match(r"[a-z]+_(live|test)_", value):
+        return kind[0] + secrets.token_hex(len(value))[: len(value) - len(kind[0])]
     return urlsafe_b64encode(secrets.token_bytes(len(value))).decode()[: len(value)].replace("=", "A")
 
 
