@@ -14,7 +14,7 @@ router = Router("/webhooks/mail", tag="Webhooks")
 log = structlog.get_logger()
 
 
-@router.post("", access=SIGNED, transaction=False)
+@router.post("", access=SIGNED, transaction=False, errors=("NOT_FOUND",))
 async def take(call: SignedCall) -> None:
     """A report as it came by mail (message/rfc822), with `X-Signature: t=<Unix seconds>,v1=<HMAC-SHA256 of "t.body">`.
 

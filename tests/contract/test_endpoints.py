@@ -38,9 +38,9 @@ GET /billing/calculate VIEW_BILLING
 POST /billing/upgrade UPGRADE_PLAN
 POST /billing/initiate-payment PAY_INVOICES
 GET /billing/invoices/{} VIEW_BILLING
-GET /dashboard/stats user
-GET /dashboard/usage-graph user
-GET /dashboard/api-keys user
+GET /dashboard/stats VIEW_DASHBOARD
+GET /dashboard/usage-graph VIEW_DASHBOARD
+GET /dashboard/api-keys VIEW_DASHBOARD
 POST /messages/send MESSAGES_SEND
 GET /messages/{} MESSAGES_READ
 GET /messages MESSAGES_READ

@@ -56,8 +56,17 @@ def _files_of_the_image(tmp_path: Path) -> Path:
     for copy in of(PROGRAM, "COPY"):
         for name in copy.arguments[:-1] if "from" not in copy.flags else ():
             source = ROOT / name
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, app / name)
+            if source.is_dir():
+                shutil.copytree(source, app / name, ignore=_left_out)
+            else:
+                shutil.copy(source, app / name)
     return app
+
+
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    """What .dockerignore keeps out of the image."""
+    ignored = set((ROOT / ".dockerignore").read_text().splitlines())
+    return {name for name in names if str((Path(folder) / name).relative_to(ROOT)) in ignored}
 
 
 def _run(command: list[str], folder: Path) -> str:
