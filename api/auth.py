@@ -114,7 +114,7 @@ async def log_in(call: PublicCall, body: LogIn) -> LoggedInAnswer:
 @router.get("/me", access=ANY_USER, writes=True)
 async def me(call: UserCall) -> MeAnswer:
     """Who calls, in which organization."""
-    await sessions.touch(call.tenant, call.seat.session_id, call.now())
+    await call.resources.seen.touch(call.tenant, call.seat.session_id, call.now())
     return people.me(call.seat, await organizations.get(call.tenant))
 
 

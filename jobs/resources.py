@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from db.key_digest import KeyDigest
+from db.last_seen import SeenSessions
 from db.limits import Limits
 from db.passwords import Passwords
 from db.pool import Database
@@ -36,6 +37,7 @@ class Resources:
     payments: dict[str, PaymentProvider]
     clock: Clock
     passwords: Passwords
+    seen: SeenSessions = field(default_factory=SeenSessions)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 

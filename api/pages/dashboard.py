@@ -7,7 +7,7 @@ from api.http import UserCall
 from api.pages.graph import graph
 from api.pages.render import page
 from api.pages.router import Pages, Rule
-from db import dashboard, sessions
+from db import dashboard
 
 pages = Pages("Dashboard")
 
@@ -16,7 +16,7 @@ pages = Pages("Dashboard")
 async def overview(call: UserCall) -> Response:
     """The dashboard."""
     now = call.now()
-    await sessions.touch(call.tenant, call.seat.session_id, now)
+    await call.resources.seen.touch(call.tenant, call.seat.session_id, now)
     return await page(
         call,
         "dashboard.html",
