@@ -41,7 +41,7 @@ class Command:
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Try it": (
         Command("dev", "run everything here: servers, API, worker, mail catcher, payment sandboxes"),
-        Command("tour", "walk the main job against a running `mts dev`, printing requests and answers"),
+        Command("tour", "walk the main job on an installation of its own, printing requests and answers"),
         Command("demo", "fill two organizations with lively data"),
     ),
     "Work on it": (
