@@ -13,7 +13,8 @@ from cli.embedded.binaries import pg_dump
 from db.archive import Manifest
 from db.organization_export import export_organization
 from tests.servers import Urls
-from tests.stack import Person, Reply, Stack, Visitor
+from tests.stack import Stack
+from tests.visitors import Person, Reply, Visitor
 
 WHO = {"operator": "alice@host", "reason": "TICKET-1 drill"}
 
