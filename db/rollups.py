@@ -6,7 +6,6 @@ from uuid import UUID
 
 import asyncpg
 
-from db.errors import Unavailable
 from db.pool import Database, Tenant
 from db.statements import load
 
@@ -35,11 +34,8 @@ async def roll_up(database: Database, now: datetime) -> int:
 
     Safe to repeat, to kill and to run twice at once. Raises Unavailable when the recorders leave no gap in two seconds.
     """
-    try:
-        async with database.resolver() as conn:
-            await queries.seal_hours(conn, at_time=now - SETTLING)
-    except asyncpg.LockNotAvailableError as error:
-        raise Unavailable("hours cannot be sealed now") from error
+    async with database.resolver() as conn:
+        await queries.seal_hours(conn, at_time=now - SETTLING)
     steps = 1
     while await _count_next(database):
         steps += 1
@@ -65,8 +61,6 @@ async def detach(database: Database, month: date) -> bool:
     try:
         async with database.resolver() as conn:
             return bool(await queries.detach_partition(conn, month=month))
-    except asyncpg.LockNotAvailableError as error:
-        raise Unavailable("the records are busy") from error
     except asyncpg.PostgresError as error:
         if error.sqlstate == "USG02":
             raise RuntimeError(str(error)) from error

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +15,13 @@ from db import dashboard, rollups, spending, usage
 from db.pool import Database
 from db.types import SYSTEM, new_id
 from db.usage import UsageRecord, UsageRecorder
+from jobs import rollups as jobs
+from jobs.resources import open_resources
 from tests.founding import Founded, found, new_key
 from tests.servers import Urls
+from tests.stack import Stack, stack
+
+__all__ = ["stack"]
 
 START = datetime(2026, 10, 28, tzinfo=UTC)
 HOURS = 24 * 8
@@ -229,3 +235,29 @@ async def test_only_a_closed_and_counted_month_is_taken_out_and_its_figures_stay
     left = rows(urls, "select count(*) from usage.usage_records where organization_id = %s", founded.organization_id)
     assert left == [(90 - before,)]
     assert rows(urls, "select rule, object, detail from ops.findings") == []
+
+
+async def test_the_jobs_count_compare_and_keep_what_is_young(
+    database: Database, urls: Urls, founded: Founded, stack: Stack
+) -> None:
+    start_over(urls)
+    key = (await new_key(database, founded)).key.id
+    young = UsageRecord(
+        new_id(), founded.organization_id, key, "starter", ENDPOINTS[0], "POST", 200, 1, True,
+        datetime.now(UTC) - timedelta(hours=2),
+    )  # fmt: skip
+    await UsageRecorder(database).record(young)
+    async with open_resources(stack.worker_settings.model_copy(update={"usage_kept_months": 3})) as resources:
+        await jobs.count.run(resources, 0)
+        await jobs.count.run(resources, 0)
+        with structlog.testing.capture_logs() as logs:
+            await jobs.compare.run(resources, 0)
+            await jobs.retire.run(resources, 0)
+    assert rows(urls, "select sum(requests)::int from usage.daily_usage") == [(1,)]
+    assert [log["event"] for log in logs if log["log_level"] in ("warning", "error")] == []
+    assert rows(urls, "select count(*) from usage.usage_records") == [(1,)]
+
+
+def test_only_months_older_than_those_kept_are_retired() -> None:
+    assert jobs.months_before(date(2026, 11, 23), 3, 2) == [date(2026, 6, 1), date(2026, 7, 1)]
+    assert jobs.months_before(date(2026, 2, 1), 3, 1) == [date(2025, 10, 1)]
