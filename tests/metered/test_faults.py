@@ -1,14 +1,9 @@
 """Redis killed, stopped, back; Postgres away, stopped, back; a server killed at full load: bounded and reconciled."""
 
 import asyncio
-import os
 import secrets
 import shutil
-import signal
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,101 +12,18 @@ import psycopg
 import pytest
 import structlog
 
-from db import keys, usage
+from db import usage
 from db.counters import OPEN_SECONDS
 from db.errors import TooMany, Unauthorized, Unavailable
 from db.limits import Limits
 from db.pool import Database
-from db.types import SYSTEM, new_id, system_clock
-from db.usage import UsageRecord, UsageRecorder
-from tests.founding import Founded, found, new_key
+from db.usage import UsageRecorder
+from tests.founding import found, new_key
 from tests.metered.served import Load, environment, request, served
+from tests.metered.trouble import BOUND, back, door, own, own_urls, pair, record, revoke, stopped, timed
 from tests.servers import TestServers, Urls
 
-BOUND = 1.0
-"""Seconds within which an answer comes although a store is gone: 0.2 s for Redis, the rest for a busy machine."""
-
-
-@pytest.fixture(scope="module")
-def own() -> Iterator[TestServers]:
-    """Servers that may be killed."""
-    folder = Path(tempfile.mkdtemp(prefix="mts-faults-"))
-    folder.chmod(0o711)
-    servers = TestServers(folder)
-    servers.postgres.start()
-    servers.valkey.start()
-    yield servers
-    servers.valkey.stop()
-    servers.postgres.stop()
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def own_urls(own: TestServers) -> Iterator[Urls]:
-    """A database on those servers."""
-    with own.database("faults") as name:
-        yield own.urls(name)
-
-
-@pytest.fixture
-async def door(own_urls: Urls) -> AsyncIterator[Database]:
-    """The door of an API process."""
-    opened = await Database.open(own_urls.api, 4, "tests")
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def pair(own: TestServers, door: Database) -> AsyncIterator[tuple[Limits, Limits]]:
-    """The limits of two processes."""
-    own.valkey.start()
-    opened = Limits(door, own.redis_url("0"), system_clock, 2), Limits(door, own.redis_url("0"), system_clock, 2)
-    for process in opened:
-        await process.ping()
-    yield opened
-    for process in opened:
-        await process.close()
-
-
-@contextmanager
-def stopped(*pids: int) -> Iterator[None]:
-    """Processes that answer nothing and refuse nothing."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
-async def _timed(process: Limits, key: str) -> float:
-    begin = time.monotonic()
-    await process.admit(key)
-    return time.monotonic() - begin
-
-
-async def _back(process: Limits) -> None:
-    """Wait until Redis is asked again."""
-    deadline = time.monotonic() + OPEN_SECONDS + 5
-    while True:
-        try:
-            return await process.ping()
-        except Unavailable:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
-
-
-async def _revoke(door: Database, founded: Founded, new: keys.NewKey, process: Limits) -> None:
-    async with door.tenant(founded.organization_id, SYSTEM) as tenant:
-        await keys.revoke(tenant, new.key.id, datetime.now(UTC))
-    await process.bump(founded.organization_id)
-
-
-def _record(founded: Founded, new: keys.NewKey) -> UsageRecord:
-    return UsageRecord(
-        new_id(), founded.organization_id, new.key.id, "free", "/x", "POST", 200, 1, True, datetime.now(UTC)
-    )
+__all__ = ["door", "own", "own_urls", "pair"]
 
 
 async def test_without_redis_keys_are_read_from_postgres_and_nobody_trusts_memory(
@@ -124,8 +36,8 @@ async def test_without_redis_keys_are_read_from_postgres_and_nobody_trusts_memor
         for new in (kept, ended):
             await process.admit(new.secret)
     own.valkey.kill()
-    assert await _timed(here, kept.secret) < BOUND
-    await _revoke(door, founded, ended, here)
+    assert await timed(here, kept.secret) < BOUND
+    await revoke(door, founded, ended, here)
     for process in pair:
         with pytest.raises(Unauthorized):
             await process.admit(ended.secret)
@@ -134,7 +46,7 @@ async def test_without_redis_keys_are_read_from_postgres_and_nobody_trusts_memor
     assert isinstance(taken[5], TooMany)
     own.valkey.start()
     for process in pair:
-        await _back(process)
+        await back(process)
         with pytest.raises(Unauthorized):
             await process.admit(ended.secret)
 
@@ -147,17 +59,17 @@ async def test_a_redis_that_does_not_answer_costs_one_wait_a_second(
     new = await new_key(door, founded)
     await here.admit(new.secret)
     with structlog.testing.capture_logs() as logs, stopped(own.valkey.pid):
-        first = await _timed(here, new.secret)
+        first = await timed(here, new.secret)
         assert 0.2 <= first < BOUND
         begin = time.monotonic()
-        several = [await _timed(here, new.secret) for _ in range(10)]
+        several = [await timed(here, new.secret) for _ in range(10)]
         if time.monotonic() - begin < OPEN_SECONDS:
             assert max(several) < 0.2 + BOUND / 4, "the circuit is open: nobody waits for Redis"
-        at_once = await asyncio.gather(*(_timed(here, new.secret) for _ in range(20)))
+        at_once = await asyncio.gather(*(timed(here, new.secret) for _ in range(20)))
         assert max(at_once) < BOUND * 2
-    await _back(here)
+    await back(here)
     assert [log["event"] for log in logs if log["event"].startswith("redis.")] == ["redis.away"]
-    assert await _timed(here, new.secret) < BOUND
+    assert await timed(here, new.secret) < BOUND
 
 
 async def test_a_change_made_while_redis_was_stopped_is_made_up_for(
@@ -169,7 +81,7 @@ async def test_a_change_made_while_redis_was_stopped_is_made_up_for(
     new = await new_key(door, founded)
     await idle.admit(new.secret)
     with stopped(own.valkey.pid):
-        await _revoke(door, founded, new, here)
+        await revoke(door, founded, new, here)
     await asyncio.sleep(0.5)
     with pytest.raises(Unauthorized):
         await idle.admit(new.secret)
@@ -184,15 +96,15 @@ async def test_the_quota_is_counted_from_postgres_while_redis_is_away_and_when_i
     with psycopg.connect(own_urls.superuser) as conn:
         conn.execute("update tenancy.organizations set rate_limit_override = 100000")
     recorder = UsageRecorder(door)
-    await asyncio.gather(*(recorder.record(_record(founded, new)) for _ in range(995)))
+    await asyncio.gather(*(recorder.record(record(founded, new)) for _ in range(995)))
     own.valkey.kill()
     for _ in range(3):
         assert (await here.admit(new.secret)).refusal is None
-        await recorder.record(_record(founded, new))
+        await recorder.record(record(founded, new))
     shutil.rmtree(own.folder / "valkey" / "appendonlydir", ignore_errors=True)
     own.valkey.start()
     for process in pair:
-        await _back(process)
+        await back(process)
     answers = await asyncio.gather(*((here if n % 2 else there).admit(new.secret) for n in range(12)))
     assert sum(answer.refusal is None for answer in answers) == 2
 
@@ -206,11 +118,11 @@ async def test_without_postgres_a_request_is_refused_at_once_and_the_next_ones_w
     recorder = UsageRecorder(door)
     own.postgres.stop()
     begin = time.monotonic()
-    answers = await asyncio.gather(*(recorder.record(_record(founded, new)) for _ in range(50)), return_exceptions=True)
+    answers = await asyncio.gather(*(recorder.record(record(founded, new)) for _ in range(50)), return_exceptions=True)
     assert all(isinstance(answer, Unavailable) for answer in answers)
     assert time.monotonic() - begin < BOUND * 2
     own.postgres.start()
-    await recorder.record(_record(founded, new))
+    await recorder.record(record(founded, new))
     assert await usage.count_month(door, founded.organization_id, datetime.now(UTC).strftime("%Y-%m")) == 1
     await door.close()
 
@@ -220,13 +132,13 @@ async def test_a_postgres_that_does_not_answer_is_not_waited_for_without_end(own
     founded = await found(door, "free")
     new = await new_key(door, founded)
     recorder = UsageRecorder(door)
-    await recorder.record(_record(founded, new))
+    await recorder.record(record(founded, new))
     with stopped(*_postgres(own)):
         begin = time.monotonic()
         with pytest.raises(Unavailable):
-            await recorder.record(_record(founded, new))
+            await recorder.record(record(founded, new))
         assert time.monotonic() - begin < usage.SECONDS + 6
-    await recorder.record(_record(founded, new))
+    await recorder.record(record(founded, new))
     await door.close()
 
 
@@ -241,8 +153,8 @@ async def test_one_record_that_cannot_be_written_takes_no_other_with_it(door: Da
     mine, other = await found(door), await found(door)
     good, foreign = await new_key(door, mine), await new_key(door, other)
     recorder = UsageRecorder(door)
-    entries = [_record(mine, good) for _ in range(20)]
-    entries[7] = _record(mine, foreign)
+    entries = [record(mine, good) for _ in range(20)]
+    entries[7] = record(mine, foreign)
     answers = await asyncio.gather(*(recorder.record(entry) for entry in entries), return_exceptions=True)
     assert [n for n, answer in enumerate(answers) if answer is not None] == [7]
     month = datetime.now(UTC).strftime("%Y-%m")

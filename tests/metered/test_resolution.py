@@ -3,8 +3,6 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -19,64 +17,15 @@ from db.errors import Unauthorized
 from db.key_cache import Entry
 from db.key_digest import KeyDigest
 from db.limits import Limits
-from db.pool import Database, Tenant
+from db.pool import Database
 from db.resolution import Resolution
 from db.types import SYSTEM, system_clock
-from tests.founding import Founded, found, new_key
+from tests.founding import found, new_key
+from tests.metered.watched import Watched, process, refused, revoke, watched
 from tests.servers import Urls
 from tests.visitors import TurnableClock
 
-
-class Watched(Database):
-    """A door that counts how often somebody goes through, and that can be held shut behind a transaction's end."""
-
-    uses = 0
-    reached: asyncio.Event | None = None
-    may_leave: asyncio.Event | None = None
-
-    @asynccontextmanager
-    async def statement(self) -> AsyncIterator[Any]:
-        """As the door, counted."""
-        self.uses += 1
-        async with super().statement() as conn:
-            yield conn
-
-    @asynccontextmanager
-    async def tenant(self, *args: Any, **options: Any) -> AsyncIterator[Tenant]:
-        """As the door; with `may_leave` nobody comes out before it is set."""
-        async with super().tenant(*args, **options) as tenant:
-            yield tenant
-        if self.may_leave is not None and self.reached is not None:
-            self.reached.set()
-            await self.may_leave.wait()
-
-
-@pytest.fixture
-async def watched(urls: Urls) -> AsyncIterator[Watched]:
-    """A watched door of an API process."""
-    opened = await Watched.open(urls.api, 4, "tests")
-    assert isinstance(opened, Watched)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def process(watched: Watched, redis_url: str) -> AsyncIterator[Limits]:
-    """A process whose door is watched."""
-    opened = Limits(watched, redis_url, system_clock)
-    yield opened
-    await opened.close()
-
-
-async def refused(process: Limits, key: str) -> None:
-    with pytest.raises(Unauthorized, match="not valid"):
-        await process.admit(key)
-
-
-async def _revoke(database: Database, founded: Founded, new: keys.NewKey, process: Limits) -> None:
-    async with database.tenant(founded.organization_id, SYSTEM) as tenant:
-        await keys.revoke(tenant, new.key.id, datetime.now(UTC))
-    await process.bump(founded.organization_id)
+__all__ = ["process", "watched"]
 
 
 async def test_a_flood_of_one_unknown_key_costs_one_statement(process: Limits, watched: Watched) -> None:
@@ -220,7 +169,7 @@ async def _revoke_during_a_fill(
     watched.reached, watched.may_leave = asyncio.Event(), asyncio.Event()
     filling = asyncio.create_task(process.admit(new.secret))
     await watched.reached.wait()
-    await _revoke(database, founded, new, elsewhere)
+    await revoke(database, founded, new, elsewhere)
     watched.may_leave.set()
     return new, filling
 
