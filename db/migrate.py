@@ -16,6 +16,8 @@ from settings import ROOT
 
 MIGRATIONS = ROOT / "sql" / "migrations"
 _MIGRATION_LOCK = 7267000002
+# A migration that must wait for a table gives up rather than keep everybody behind it waiting.
+_PATIENCE = "set lock_timeout = '10s'; set statement_timeout = '30min'"
 
 
 class MigrationError(Exception):
@@ -75,6 +77,8 @@ def _backend(url: str) -> Iterator[tuple[DatabaseBackend, psycopg.Connection]]:
         )
         backend = yoyo.get_backend(urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg")))
         try:
+            with backend.transaction():
+                backend.execute(_PATIENCE)
             backend.break_lock()
             yield backend, conn
         finally:
