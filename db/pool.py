@@ -162,8 +162,11 @@ async def _start(conn: Any, begin: str) -> None:
 
 
 async def _roll_back(conn: Any) -> None:
-    """Leave no transaction behind; a connection that cannot say so is thrown away."""
-    if _is_gone(conn) or not conn.is_in_transaction():
+    """Leave no transaction behind; a connection that cannot say so is thrown away.
+
+    It is said in any case: after a cancellation the driver does not know yet whether BEGIN was carried out.
+    """
+    if _is_gone(conn):
         return
     try:
         await conn.execute("rollback")

@@ -31,7 +31,10 @@ NO_TENANTS = {"GET /dev/mail/{name}/{form}"}
 SIGNED_WORDS = {"POST /api/v1/webhooks/stripe", "POST /api/v1/webhooks/paystack", "POST /api/v1/webhooks/mail"}
 NAMED = [each for each in INPUTS if name_of(each.endpoint) not in NO_TENANTS]
 SEATS = [each for each in ENDPOINTS if kind_of(each) == "seat"]
-IDEMPOTENT = [each for each in ENDPOINTS if each.declared.idempotent]
+# A payment needs a provider, which is not here: tests/money tries its keys.
+IDEMPOTENT = [
+    each for each in ENDPOINTS if each.declared.idempotent and not each.declared.template.endswith("/initiate-payment")
+]
 
 
 @pytest.fixture(scope="module")
