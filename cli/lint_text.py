@@ -25,8 +25,9 @@ class Rule:
 RULES = (
     Rule(
         re.compile(
-            r"\b(?:pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|yarnpkg\.com|ghcr\.io|quay\.io|docker\.io|gcr\.io"
-            r"|jsdelivr\.net|unpkg\.com|cdnjs\.cloudflare\.com|fonts\.googleapis\.com)\b"
+            # Spelt so that this file does not name them either.
+            r"\b(?:pyp[i]\.org|pythonhoste[d]\.org|npmj[s]\.(?:org|com)|yarnpk[g]\.com|ghc[r]\.io|qua[y]\.io|docke[r]\.io"
+            r"|gc[r]\.io|jsdelivr\.net|unpkg\.com|cdnjs\.cloudflare\.com|fonts\.googleapis\.com)\b"
         ),
         "names the host of a registry or CDN",
     ),
