@@ -39,7 +39,7 @@ def _port_8080(text: str) -> str:
 
 
 def _skeleton(text: str) -> list[str]:
-    """The steps and the requests in their order, without ids and figures: answers differ with the day and the machine."""
+    """The steps and the requests in their order, without ids and figures: answers differ with the day."""
     text = re.sub(r"(msg_|sk_live_)[0-9a-f…]+|eyJ[\w.…-]+|[0-9a-f]{8}-[0-9a-f-]{27}", "ID", text)
     lines = [line for line in text.splitlines() if line.startswith(("── ", "$ "))]
     return [re.sub(r"\d+(?:[.,:]\d+)*", "N", line) for line in lines]
