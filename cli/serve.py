@@ -7,6 +7,7 @@ import signal
 import uvicorn
 from starlette.types import ASGIApp
 
+from api.server import HttpProtocol
 from api.signing_keys import signing_keys
 from cli.embedded.ports import is_free
 from cli.embedded.process import end_with_parent
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         port=settings.port,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         access_log=False,
         proxy_headers=False,
         server_header=False,

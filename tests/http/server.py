@@ -10,6 +10,8 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
+from api.server import HttpProtocol
+
 
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[httpx.Client]:
@@ -18,7 +20,7 @@ def serving(app: ASGIApp) -> Iterator[httpx.Client]:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=HttpProtocol,
             loop="uvloop",
             access_log=False,
             server_header=False,
