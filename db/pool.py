@@ -1,6 +1,5 @@
 """The one door to Postgres: transactions for one organization, for the resolver, and for the usage recorder."""
 
-import asyncio
 import ipaddress
 import json
 import re
@@ -13,11 +12,13 @@ from uuid import UUID
 
 import asyncpg
 
+from db.connections import Connections
 from db.errors import LOST, UNREACHABLE, Unavailable
 from db.types import Actor, OrganizationId
 
 _JSON_TYPES = ("json", "jsonb")
 BEGIN_SECONDS = 2
+CONNECT_SECONDS = 5
 _PLAIN_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -35,12 +36,10 @@ _current: ContextVar[Tenant | None] = ContextVar("tenant", default=None)
 
 
 class Database:
-    """A pool of connections of one role, handed out first come, first served."""
+    """The connections of one role."""
 
-    def __init__(self, pool: Any, size: int) -> None:
-        self._pool = pool
-        # asyncpg's own waiting is unfair: its 99th percentile was fifteen times worse without this queue in front.
-        self._turn = asyncio.Semaphore(size)
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
     @classmethod
     async def open(cls, url: str, size: int, application_name: str, *, statement_cache_size: int = 100) -> "Database":
@@ -48,23 +47,20 @@ class Database:
 
         Behind a PgBouncer older than 1.21 in transaction mode `statement_cache_size` must be 0.
         """
-        pool = asyncpg.create_pool(
-            url,
-            min_size=0,
-            max_size=size,
-            init=_prepare,
-            reset=_reset,
-            statement_cache_size=statement_cache_size,
-            timeout=5,
-            command_timeout=60,
-            max_inactive_connection_lifetime=300,
-            server_settings={"application_name": application_name},
-        )
-        return cls(await pool, size)
+
+        async def connect() -> Any:
+            conn = await asyncpg.connect(
+                url, statement_cache_size=statement_cache_size, timeout=CONNECT_SECONDS, command_timeout=60,
+                server_settings={"application_name": application_name},
+            )  # fmt: skip
+            await _prepare(conn)
+            return conn
+
+        return cls(Connections(connect, size))
 
     async def close(self) -> None:
         """Wait for the transactions under way and close all connections."""
-        await self._pool.close()
+        await self._connections.close()
 
     @asynccontextmanager
     async def tenant(
@@ -100,29 +96,9 @@ class Database:
         async with self._transaction("begin read only" if read_only else "begin") as conn:
             yield conn
 
-    @asynccontextmanager
-    async def statement(self) -> AsyncIterator[Any]:
+    def statement(self) -> "Lease":
         """A connection for one statement that is its own transaction, such as `usage.record(…)`."""
-        async with self._turn:
-            try:
-                conn = await self._pool.acquire(timeout=5)
-            except UNREACHABLE as error:
-                raise Unavailable from error
-            try:
-                yield conn
-            except LOST as error:
-                raise Unavailable from error
-            except asyncpg.InternalClientError as error:
-                # Postgres said goodbye while the connection was idle, and the driver has not seen the end of it yet.
-                if not _is_gone(conn):
-                    conn.terminate()
-                raise Unavailable from error
-            except asyncpg.InterfaceError as error:
-                if _is_gone(conn):
-                    raise Unavailable from error
-                raise
-            finally:
-                await self._pool.release(conn, timeout=1)
+        return Lease(self._connections)
 
     @asynccontextmanager
     async def _transaction(self, begin: str) -> AsyncIterator[Any]:
@@ -134,6 +110,34 @@ class Database:
             except BaseException:
                 await _roll_back(conn)
                 raise
+
+
+class Lease:
+    """A connection for a block. Raises Unavailable when Postgres is away, or goes away under a statement."""
+
+    __slots__ = ("_conn", "_connections")
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._conn: Any = None
+
+    async def __aenter__(self) -> Any:
+        try:
+            self._conn = await self._connections.take()
+        except UNREACHABLE as error:
+            raise Unavailable from error
+        return self._conn
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        conn = self._conn
+        # Postgres said goodbye while the connection was idle, and the driver has not seen the end of it yet.
+        is_cut = isinstance(error, asyncpg.InternalClientError)
+        if is_cut and not conn.is_closed():
+            conn.terminate()
+        is_lost = is_cut or isinstance(error, LOST) or (isinstance(error, asyncpg.InterfaceError) and conn.is_closed())
+        self._connections.give_back(conn)
+        if is_lost:
+            raise Unavailable from error
 
 
 def _begin(
@@ -166,27 +170,13 @@ async def _roll_back(conn: Any) -> None:
 
     It is said in any case: after a cancellation the driver does not know yet whether BEGIN was carried out.
     """
-    if _is_gone(conn):
+    if conn.is_closed():
         return
     try:
         await conn.execute("rollback")
     except BaseException:
         conn.terminate()
         raise
-
-
-def _is_gone(conn: Any) -> bool:
-    """Whether a connection is closed, or was taken back by the pool when Postgres cut it."""
-    try:
-        return bool(conn.is_closed())
-    except asyncpg.InterfaceError:
-        return True
-
-
-async def _reset(conn: Any) -> None:
-    """Between two users nothing is reset but an open transaction: everything we set is transaction-local."""
-    if conn.is_in_transaction():
-        await conn.execute("rollback")
 
 
 async def _prepare(conn: Any) -> None:
