@@ -7,6 +7,7 @@ hold the former JWT_SECRET as an `oct` key: it signs nothing, and tokens from be
 
 import json
 from base64 import urlsafe_b64decode
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,7 @@ log = structlog.get_logger()
 
 HS256, ES256 = "HS256", "ES256"
 ALGORITHMS = [HS256, ES256]
+MOST_VERIFIED = 10_000
 _SHORTEST_SECRET = 32  # bytes
 
 
@@ -42,6 +44,7 @@ class SigningKeys:
         self._file = Path(self._given) if self._given and not self._given.startswith("{") else None
         self._stamp = self._stamp_now()
         self._keys = self._read()
+        self._verified: OrderedDict[bytes, Any] = OrderedDict()
 
     @property
     def signer(self) -> SigningKey:
@@ -59,6 +62,17 @@ class SigningKeys:
                 return each.key
         raise ValueError("unknown key")
 
+    def verified(self, digest: bytes) -> Any:
+        """What was kept of a token that was verified by the keys of now, or None."""
+        self._follow()
+        return self._verified.get(digest)
+
+    def keep(self, digest: bytes, content: object) -> None:
+        """Remember what a verified token says, under its digest, until the keys change or others push it out."""
+        self._verified[digest] = content
+        if len(self._verified) > MOST_VERIFIED:
+            self._verified.popitem(last=False)
+
     def published(self) -> list[dict[str, Any]]:
         """The public halves, for others who verify; a secret has none."""
         self._follow()
@@ -74,6 +88,7 @@ class SigningKeys:
         if stamp == self._stamp:
             return
         self._stamp = stamp
+        self._verified.clear()
         try:
             self._keys = self._read()
         except SettingsError:

@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from joserfc import jwt
 from joserfc.errors import JoseError
 
-from api.signing_keys import ALGORITHMS, signing_keys
+from api.signing_keys import ALGORITHMS, SigningKeys, signing_keys
 from db.errors import Unauthorized
 from db.types import AccountId, OrganizationId, SessionId, UserId
 from settings import Settings
 
 AUDIENCE = "mts"
-_LEEWAY = 5  # seconds of clock skew between processes
+_LEEWAY = timedelta(seconds=5)  # clock skew between processes
 _MAX_LENGTH = 2048  # characters; ours are about 500
 
 
@@ -26,7 +27,7 @@ class Claims:
     user_id: UserId
     organization_id: OrganizationId
     session_id: SessionId
-    issued_at: datetime
+    begins_at: datetime
     expires_at: datetime
 
 
@@ -63,18 +64,30 @@ def issue(
 def read(settings: Settings, token: str, now: datetime) -> Claims:
     """Check the signature, by the key and the algorithm that the key is for, and every claim of a token.
 
+    A token that was verified before is known again by its digest; its times are checked each time.
     Raises Unauthorized INVALID_TOKEN for whatever is wrong with it; the answer does not say what.
     """
     try:
         if len(token) > _MAX_LENGTH:
             raise ValueError("too long")
         keys = signing_keys(settings)
-        content = jwt.decode(token, lambda found: keys.verifier(found.headers()), algorithms=ALGORITHMS).claims
-        claims = _claims(content)
-        _check(settings, content, claims, now.timestamp())
+        digest = sha256(f"{settings.base_url}\n{token}".encode()).digest()
+        claims: Claims | None = keys.verified(digest)
+        if claims is None:
+            claims = _verified(settings, keys, token)
+            keys.keep(digest, claims)
+        if claims.expires_at <= now or claims.begins_at > now + _LEEWAY:
+            raise ValueError("not valid now")
         return claims
     except (JoseError, ValueError, KeyError, TypeError, OverflowError):
         raise Unauthorized("INVALID_TOKEN", "The token is invalid or has expired") from None
+
+
+def _verified(settings: Settings, keys: SigningKeys, token: str) -> Claims:
+    content = jwt.decode(token, lambda found: keys.verifier(found.headers()), algorithms=ALGORITHMS).claims
+    if content["iss"] != settings.base_url or content["aud"] != AUDIENCE:
+        raise ValueError("issued by or for another")
+    return _claims(content)
 
 
 def _claims(content: dict[str, Any]) -> Claims:
@@ -83,14 +96,6 @@ def _claims(content: dict[str, Any]) -> Claims:
         user_id=UserId(UUID(str(content["user_id"]))),
         organization_id=OrganizationId(UUID(str(content["organization_id"]))),
         session_id=SessionId(UUID(str(content["jti"]))),
-        issued_at=datetime.fromtimestamp(content["iat"], UTC),
+        begins_at=datetime.fromtimestamp(max(content["iat"], content.get("nbf", 0)), UTC),
         expires_at=datetime.fromtimestamp(content["exp"], UTC),
     )
-
-
-def _check(settings: Settings, content: dict[str, Any], claims: Claims, now: float) -> None:
-    if content["iss"] != settings.base_url or content["aud"] != AUDIENCE:
-        raise ValueError("issued by or for another")
-    begins = max(content["iat"], content.get("nbf", 0))
-    if claims.expires_at.timestamp() <= now or begins > now + _LEEWAY:
-        raise ValueError("not valid now")
