@@ -11,7 +11,7 @@ from api.credentials import authenticate, forget_failures
 from api.fields import Answer, Body, Email, GivenPassword, Name, Password, Timestamp, Token
 from api.http import ANY_USER, PUBLIC, Limit, PublicCall, Router, UserCall
 from api.people import LoggedInAnswer, MeAnswer, SignedInAnswer
-from db import accounts, organizations, sessions, tokens
+from db import accounts, sessions, tokens
 from db.accounts import Account, email_key
 from db.errors import Conflict
 from jobs import email as mail
@@ -111,11 +111,17 @@ async def log_in(call: PublicCall, body: LogIn) -> LoggedInAnswer:
     return people.logged_in(result, await signing_in.memberships(call, seats))
 
 
-@router.get("/me", access=ANY_USER, writes=True)
+@router.get("/me", access=ANY_USER, at_once=True)
 async def me(call: UserCall) -> MeAnswer:
     """Who calls, in which organization."""
-    await call.resources.seen.touch(call.tenant, call.seat.session_id, call.now())
-    return people.me(call.seat, await organizations.get(call.tenant))
+    claims, seen, now = call.claims, call.resources.seen, call.now()
+    seat, home = await sessions.whoami(
+        call.resources.database, claims.organization_id, claims.session_id, claims.user_id, now
+    )
+    if seen.is_due(seat.session_id, now):
+        async with call.transaction() as tenant:
+            await seen.touch(tenant, seat.session_id, now)
+    return people.me(seat, home)
 
 
 @router.post("/verify-email", access=PUBLIC, message="E-mail address verified", errors=("INVALID_TOKEN",))

@@ -42,6 +42,8 @@ async def user(endpoint: Endpoint, exchange: Exchange, scope: Scope, receive: Re
     raw = await endpoint.read(receive)
     call = UserCall(exchange, resources, receive, claims, Actor("user", claims.user_id))
     declared = endpoint.declared
+    if declared.at_once:
+        return await endpoint.run(call, raw)
     async with call.transaction(read_only=declared.read_only or not declared.transaction) as tenant:
         await authentication.take_seat(endpoint, call, tenant)
         if declared.transaction:

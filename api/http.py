@@ -34,7 +34,9 @@ class Options(TypedDict, total=False):
     idempotent: bool  # an Idempotency-Key is honoured
     secret_answer: bool  # the stored answer is encrypted, because it holds a secret
     writes: bool  # a GET that writes; every other method may
-    at_once: bool  # one statement is the whole transaction, unless an Idempotency-Key needs one around it
+    # One statement is the whole transaction, unless an Idempotency-Key needs one around it; of a person's session it is
+    # also what checks the seat, so no permission can be declared with it.
+    at_once: bool
     transaction: bool  # False for a handler that talks to the outside and opens `call.transaction()` itself
     verified: bool  # the seat's e-mail must be verified
     cache: str  # Cache-Control; "no-store" unless said otherwise
@@ -112,6 +114,8 @@ class Router:
             raise TypeError(f"{method} {template}: say who may call it, with `access`")
         if options.get("idempotent") and (method == "GET" or access in (PUBLIC, SIGNED)):
             raise TypeError(f"{method} {template}: an Idempotency-Key needs a caller of one organization, and a write")
+        if options.get("at_once") and not isinstance(access, Scope) and (access is not ANY_USER or method != "GET"):
+            raise TypeError(f"{method} {template}: only a look that any user may have is one statement")
         return Declaration(
             method=method,
             template=template,

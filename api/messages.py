@@ -110,7 +110,7 @@ async def send(call: KeyCall, body: NewMessage) -> QueuedMessage:
 @router.get("/{message_id}", access=Scope.MESSAGES_READ, at_once=True)
 async def show(call: KeyCall, message_id: str) -> SentMessage:
     """A message and what became of it."""
-    found = await messages.show(call.resources.database, _caller(call), _private(message_id))
+    found = await messages.show(call.resources.database, call.organization_id, _private(message_id))
     if found is None:
         raise NotFound("Message")
     return _sent(found)

@@ -7,8 +7,7 @@ from pydantic import Field
 
 from api.fields import Answer, Timestamp
 from api.signing_in import Membership, SignedIn
-from db.organizations import Organization
-from db.sessions import Seat
+from db.sessions import Home, Seat
 from db.team import Member
 
 
@@ -90,6 +89,6 @@ def logged_in(result: SignedIn, memberships: list[Membership]) -> LoggedInAnswer
     return LoggedInAnswer.of(signed_in(result), organizations=[MembershipAnswer.of(each) for each in memberships])
 
 
-def me(seat: Seat, organization: Organization) -> MeAnswer:
+def me(seat: Seat, home: Home) -> MeAnswer:
     """The answer to who one is."""
-    return MeAnswer(user=UserAnswer.of_seat(seat), organization=OrganizationAnswer.of(organization))
+    return MeAnswer(user=UserAnswer.of_seat(seat), organization=OrganizationAnswer.of(home))

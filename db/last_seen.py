@@ -17,10 +17,14 @@ class SeenSessions:
     def __init__(self) -> None:
         self._written: OrderedDict[SessionId, datetime] = OrderedDict()
 
-    async def touch(self, tenant: Tenant, session_id: SessionId, now: datetime) -> None:
-        """Note in the caller's transaction that the session was seen, if that is not known of the last minutes."""
+    def is_due(self, session_id: SessionId, now: datetime) -> bool:
+        """Whether this process has not written within the last minutes that the session was seen."""
         before = self._written.get(session_id)
-        if before is not None and timedelta() <= now - before < PAUSE:
+        return before is None or not timedelta() <= now - before < PAUSE
+
+    async def touch(self, tenant: Tenant, session_id: SessionId, now: datetime) -> None:
+        """Note in the caller's transaction that the session was seen, if it is due."""
+        if not self.is_due(session_id, now):
             return
         await sessions.touch(tenant, session_id, now)
         self._written[session_id] = now

@@ -113,10 +113,10 @@ async def send(database: Database, caller: Caller, draft: Draft, now: datetime) 
     return message_id
 
 
-async def show(database: Database, caller: Caller, message_id: MessageId) -> Message | None:
+async def show(database: Database, organization_id: OrganizationId, message_id: MessageId) -> Message | None:
     """As `get`, in a transaction of its own and one round trip."""
     async with database.statement() as conn:
-        row = await queries.show(conn, **_context(caller), id=message_id)
+        row = await queries.show(conn, organization_id=organization_id, id=message_id)
     return _message(row) if row else None
 
 

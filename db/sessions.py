@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from db.errors import Forbidden, Unauthorized
-from db.pool import Tenant
+from db.pool import Database, Tenant
 from db.statements import load
-from db.types import AccountId, OrganizationId, Role, SessionId, UserId, new_id
+from db.types import AccountId, OrganizationId, Plan, Role, SessionId, UserId, new_id
 
 queries = load("sessions")
 
@@ -30,6 +30,17 @@ class Seat:
     def email_verified(self) -> bool:
         """Whether the person has proven to own the mailbox."""
         return self.email_verified_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The organization of a seat."""
+
+    id: OrganizationId
+    name: str
+    email: str
+    plan: Plan
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +79,32 @@ async def seat(tenant: Tenant, session_id: SessionId, user_id: UserId, now: date
     row = await queries.seat(
         tenant.conn, organization_id=tenant.organization_id, session_id=session_id, user_id=user_id, now=now
     )
+    return _seat(row, tenant.organization_id, session_id)
+
+
+async def whoami(
+    database: Database, organization_id: OrganizationId, session_id: SessionId, user_id: UserId, now: datetime
+) -> tuple[Seat, Home]:
+    """As `seat`, with its organization, in a transaction of its own and one round trip."""
+    async with database.statement() as conn:
+        row = await queries.whoami(
+            conn, organization_id=organization_id, session_id=session_id, user_id=user_id, now=now
+        )
+    seat_ = _seat(row, organization_id, session_id)
+    home = Home(organization_id, row["organization_name"], row["organization_email"], row["plan"], row["founded_at"])
+    return seat_, home
+
+
+def _seat(row: Any, organization_id: OrganizationId, session_id: SessionId) -> Seat:
+    """The seat of a row, if there is one and its organization may be entered."""
     if row is None or row["status"] == "erased":
         raise Unauthorized("INVALID_TOKEN", "The token is invalid or has expired")
     if row["status"] != "active":
         raise Forbidden("ORGANIZATION_SUSPENDED", "This organization is suspended")
-    fields = {name: value for name, value in row.items() if name != "status"}
-    return Seat(organization_id=tenant.organization_id, session_id=session_id, **fields)
+    return Seat(
+        row["account_id"], row["user_id"], organization_id, row["role"], row["email"], row["full_name"],
+        row["email_verified_at"], session_id, row["created_at"],
+    )  # fmt: skip
 
 
 async def open_session(

@@ -15,7 +15,7 @@ select messaging.send(
 -- name: show^
 -- One message, context and commit included; by the primary key.
 select id, type, recipient, subject, status, error, segments, metadata, created_at, sent_at, delivered_at, failed_at
-from messaging.show(:organization_id, :api_key_id, :request_id, :address, :id);
+from messaging.show(:organization_id, :id);
 
 -- name: announce!
 -- Says to the workers that the organization in context has messages waiting.

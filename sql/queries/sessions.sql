@@ -5,6 +5,11 @@ from tenancy.users u
 join identity.session_seat(:session_id, :now) s on s.user_id = u.id
 where u.organization_id = :organization_id and u.id = :user_id and u.removed_at is null;
 
+-- name: whoami^
+-- Who acts in a live session and in which organization, context and commit included; by users_pkey, organizations_pkey and identity.sessions_pkey.
+select account_id, user_id, role, created_at, email, full_name, email_verified_at, status, organization_name, organization_email, plan, founded_at
+from tenancy.whoami(:organization_id, :user_id, :session_id, :now);
+
 -- name: open$
 -- True when the session was opened, false without the seat; by identity.seat_directory_pkey.
 select identity.open_session(:id, :account_id, :user_id, :user_agent, :address, :now, :expires_at);

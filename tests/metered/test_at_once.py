@@ -25,10 +25,10 @@ def _draft(caller: Caller) -> Draft:
 async def test_a_message_is_sent_and_shown_to_its_organization_alone(database: Database) -> None:
     mine, other = [await _caller(database, await found(database)) for _ in range(2)]
     message_id = await messages.send(database, mine, _draft(mine), datetime.now(UTC))
-    shown = await messages.show(database, mine, message_id)
+    shown = await messages.show(database, mine.organization_id, message_id)
     assert shown is not None
     assert (shown.id, shown.status) == (message_id, "queued")
-    assert await messages.show(database, other, message_id) is None
+    assert await messages.show(database, other.organization_id, message_id) is None
     async with database.tenant(mine.organization_id, SYSTEM, read_only=True) as tenant:
         assert await messages.get(tenant, message_id) == shown
 
@@ -44,7 +44,7 @@ async def test_nothing_of_the_organization_stays_on_the_connection(database: Dat
     alone = await Database.open(urls.api, 1, "tests")
     caller = await _caller(database, await found(database))
     await messages.send(alone, caller, _draft(caller), datetime.now(UTC))
-    await messages.show(alone, caller, MessageId(new_id()))
+    await messages.show(alone, caller.organization_id, MessageId(new_id()))
     async with alone.statement() as conn:
         assert not await conn.fetchval("select current_setting('app.current_org_id', true)")
         with pytest.raises(asyncpg.PostgresError, match="no organization in context"):
