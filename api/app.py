@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from api import (
@@ -45,7 +45,7 @@ from api.middleware.recovery import Recovery
 from api.middleware.request_id import RequestId
 from api.middleware.security_headers import SecurityHeaders
 from api.pages import refusals
-from api.routing import RouteTable
+from api.routing import RouteTable, Straight
 from api.signing_keys import signing_keys
 from api.static import Static
 from db import checks
@@ -89,7 +89,8 @@ def create_app(settings: Settings | None = None, subjects: Iterable[Router] = SU
     logs.configure(settings.log_level)
     signing_keys(settings)  # wrong ones stop the start
     routers = [*subjects, docs.router, openapi.router]
-    app = Application(routes=_routes(routers), middleware=_middleware(settings), lifespan=_lifespan(settings, routers))
+    table = RouteTable(endpoint for router in routers for endpoint in router.endpoints)
+    app = Application(table, middleware=_middleware(settings), lifespan=_lifespan(settings, routers))
     app.router.redirect_slashes = False
     return app
 
@@ -97,17 +98,16 @@ def create_app(settings: Settings | None = None, subjects: Iterable[Router] = SU
 class Application(Starlette):
     """Starlette with our middleware alone: its two steps for errors are left out, since Recovery does what both do."""
 
+    def __init__(self, table: RouteTable, **options: Any) -> None:
+        super().__init__(routes=[table, Mount("/static", Static(ROOT / "static"))], **options)
+        self.table = table
+
     def build_middleware_stack(self) -> ASGIApp:
         """The steps around the router, the first one outermost."""
-        app: ASGIApp = self.router
+        app: ASGIApp = Straight(self.table, self.router)
         for cls, args, kwargs in reversed(self.user_middleware):
             app = cls(app, *args, **kwargs)
         return app
-
-
-def _routes(routers: list[Router]) -> list[BaseRoute]:
-    table = RouteTable(endpoint for router in routers for endpoint in router.endpoints)
-    return [table, Mount("/static", Static(ROOT / "static"))]
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -146,6 +146,7 @@ def _lifespan(settings: Settings, routers: list[Router]) -> Any:
         async with open_resources(settings) as resources:
             await _check_self(resources)
             gc.collect()
+            gc.set_threshold(20_000, 20, 50)  # a request leaves few cycles behind, and is not to pay for looking
             gc.freeze()  # what was imported stays: the collector need not walk through it under load
             yield {"resources": resources, "openapi": document, "figures": QueueFigures(resources.database)}
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 
+from pydantic_core import PydanticSerializationError, to_json
 from starlette.types import Send
 
 Header = tuple[bytes, bytes]
@@ -31,7 +32,10 @@ class Reply:
 
 def dumps(value: object) -> bytes:
     """Compact UTF-8 JSON of plain values."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
+    try:
+        return to_json(value, fallback=str)
+    except PydanticSerializationError:  # half a surrogate pair, which is no character
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
 
 
 def success_head(message: str) -> bytes:

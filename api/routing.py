@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from starlette.routing import BaseRoute, Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.endpoint import Endpoint
 from api.errors import Refused
 
+Found = tuple[ASGIApp, dict[str, Any]]
 _PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -28,18 +29,18 @@ class RouteTable(BaseRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Starlette's question: is this path ours? Answers with the endpoint and the path's parameters."""
-        if scope["type"] != "http":
-            return Match.NONE, {}
-        path, method = scope["path"], scope["method"]
+        found = self.find(scope["path"], scope["method"]) if scope["type"] == "http" else None
+        return (Match.FULL, {"endpoint": found[0], "path_params": found[1]}) if found else (Match.NONE, {})
+
+    def find(self, path: str, method: str) -> Found | None:
+        """Who answers, with the path's parameters; None where nobody does."""
         allowed: list[str] = []
         for methods, parameters in self._candidates(path):
             endpoint = methods.get(method)
             if endpoint is not None:
-                return Match.FULL, {"endpoint": endpoint, "path_params": parameters}
+                return endpoint, parameters
             allowed += methods
-        if allowed:
-            return Match.FULL, {"endpoint": _NotAllowed(allowed), "path_params": {}}
-        return Match.NONE, {}
+        return (_NotAllowed(allowed), {}) if allowed else None
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand over to what `matches` found."""
@@ -73,6 +74,22 @@ class RouteTable(BaseRoute):
             found = pattern.fullmatch(path)
             if found is not None:
                 yield methods, found.groupdict()
+
+
+class Straight:
+    """The way to an endpoint past the router, which is asked for all that is no endpoint."""
+
+    def __init__(self, table: RouteTable, router: ASGIApp) -> None:
+        self.table = table
+        self.router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self.table.find(scope["path"], scope["method"]) if scope["type"] == "http" else None
+        if found is None:
+            await self.router(scope, receive, send)
+            return
+        scope["endpoint"], scope["path_params"] = found
+        await found[0](scope, receive, send)
 
 
 class _NotAllowed:
