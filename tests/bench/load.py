@@ -41,11 +41,12 @@ class Asked:
             lines.append('wrk.headers["Content-Type"] = "application/json"')
         if self.tokens:
             quoted = ", ".join(f'"{token}"' for token in self.tokens)
-            lines.append(f"local tokens, turn = {{{quoted}}}, 0")
+            lines.append(f"local tokens, ready, turn = {{{quoted}}}, {{}}, 0")
             lines.append(
-                "request = function() turn = turn % #tokens + 1; wrk.headers['Authorization'] = tokens[turn];"
-                " return wrk.format() end"
+                "init = function() for n, token in ipairs(tokens) do"
+                " wrk.headers['Authorization'] = token; ready[n] = wrk.format() end end"
             )
+            lines.append("request = function() turn = turn % #ready + 1; return ready[turn] end")
         if self.random_key:
             lines.append(
                 "math.randomseed(os.time()); request = function() local k = 'sk_live_'; for n = 1, 8 do"

@@ -16,7 +16,7 @@ from settings import Settings
 from tests.founding import Founded, found, new_key
 from tests.servers import Urls
 
-PEOPLE = 150  # each may ask 300 times a minute
+PEOPLE = 1_500  # each may ask 300 times a minute, and a refusal would be measured in the place of an answer
 
 
 @dataclass(frozen=True)
