@@ -11,7 +11,7 @@ from api.middleware.recovery import refusal_of
 from api.permissions import PUBLIC, SIGNED
 from api.permissions import Scope as KeyScope
 from api.reply import Reply
-from db.errors import Forbidden
+from db.errors import DomainError, Forbidden
 from db.limits import Admission
 from db.types import Actor
 from jobs.resources import Resources
@@ -56,10 +56,10 @@ async def key(endpoint: Endpoint, exchange: Exchange, scope: Scope, receive: Rec
     resources: Resources = scope["state"]["resources"]
     admission = await limit.by_key(exchange, resources)
     reached = False
+    refusal = admission.refusal or _missing_scope(endpoint, admission)
+    if refusal is not None:  # not raised: its own frame would hold on to it until the garbage collector comes
+        return await usage.record(endpoint, exchange, resources, admission, endpoint.error(refusal, exchange), reached)
     try:
-        if admission.refusal is not None:
-            raise admission.refusal
-        _require_scope(endpoint, admission)
         raw = await endpoint.read(receive)
         reached = True
         reply = await _with_key(endpoint, exchange, resources, receive, admission, raw)
@@ -81,10 +81,11 @@ async def _with_key(
         return await idempotency.once(endpoint, call, key_id, raw)
 
 
-def _require_scope(endpoint: Endpoint, admission: Admission) -> None:
+def _missing_scope(endpoint: Endpoint, admission: Admission) -> DomainError | None:
     wanted = endpoint.declared.access
-    if wanted not in admission.key.scopes:
-        raise Forbidden("PERMISSION_DENIED", "The key's scopes do not include this", {"scope": str(wanted)})
+    if wanted in admission.key.scopes:
+        return None
+    return Forbidden("PERMISSION_DENIED", "The key's scopes do not include this", {"scope": str(wanted)})
 
 
 def flow_for(access: object) -> Flow:

@@ -30,4 +30,7 @@ class RequestId:
         exchange.headers.append((b"x-request-id", exchange.request_id.encode("ascii")))
         scope["exchange"] = exchange
         request_context.set({"request_id": exchange.request_id})
-        await self.app(scope, receive, exchange.send)
+        try:
+            await self.app(scope, receive, exchange.send)
+        finally:
+            del scope["exchange"]  # each holds the other: left so, they would wait for the garbage collector
