@@ -89,3 +89,15 @@ def test_another_algorithm_is_refused() -> None:
 @pytest.mark.parametrize("text", ["", ".", "..", "a.b.c", "x" * 3000, "\u00e9.\u00e9.\u00e9"])
 def test_what_is_no_token_is_refused(text: str) -> None:
     assert refused(text)
+
+
+def test_a_token_that_was_good_is_refused_once_it_ends_and_by_whom_it_is_not_for() -> None:
+    """It is known again by its digest; that must not make it live longer, nor elsewhere."""
+    token, expires_at = tokens.issue(SETTINGS, **IDS, now=NOW)
+    for _ in range(2):
+        assert tokens.read(SETTINGS, token, NOW).session_id == IDS["session_id"]
+    assert refused(token, expires_at - NOW)
+    elsewhere = SETTINGS.model_copy(update={"base_url": "https://elsewhere.example.com"})
+    with pytest.raises(Unauthorized):
+        tokens.read(elsewhere, token, NOW)
+    assert refused(token[:-2] + ("AA" if token[-2:] != "AA" else "BB"))
