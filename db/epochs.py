@@ -26,12 +26,13 @@ class Epochs:
         self._counters = counters
         self._clock = clock
         self._forget = forget
-        self._late: set[asyncio.Task[None]] = set()
+        self._late: dict[OrganizationId, bool] = {}
+        self._teller: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         """Give up what Redis could not be told yet."""
-        for bump in self._late:
-            bump.cancel()
+        if self._teller is not None:
+            self._teller.cancel()
 
     async def bump(self, organization_id: OrganizationId, *, recount: bool) -> None:
         """Move an epoch, and with `recount` drop the month's count. Insists for up to 0.6 s.
@@ -44,21 +45,36 @@ class Epochs:
                 return
         self._forget()
         log.warning("keys.bump_delayed", organization_id=str(organization_id))
-        late = asyncio.create_task(self._try_until_done(organization_id, recount))
-        self._late.add(late)
-        late.add_done_callback(self._late.discard)
+        self._note_late(organization_id, recount)
+        if self._teller is None:
+            self._teller = asyncio.create_task(self._tell_late())
+
+    async def recount(self, organization_id: OrganizationId) -> None:
+        """Move an epoch and drop the month's count, once. Raises CountersAway."""
+        await self._move(organization_id, recount=True, insist=False)
 
     async def _try(self, organization_id: OrganizationId, recount: bool) -> bool:
-        epoch, _, quota = names(organization_id)
-        arguments = ["1" if recount else "0", self._clock.now().strftime("%Y-%m")]
         try:
-            await self._counters.run("bump", [epoch, quota], arguments, insist=True)
+            await self._move(organization_id, recount=recount, insist=True)
         except CountersAway:
             return False
         return True
 
-    async def _try_until_done(self, organization_id: OrganizationId, recount: bool) -> None:
-        done = False
-        while not done:
+    async def _move(self, organization_id: OrganizationId, *, recount: bool, insist: bool) -> None:
+        epoch, _, quota = names(organization_id)
+        arguments = ["1" if recount else "0", self._clock.now().strftime("%Y-%m")]
+        await self._counters.run("bump", [epoch, quota], arguments, insist=insist)
+
+    async def _tell_late(self) -> None:
+        """One try in a twentieth of a second, however many changes wait; when it is heard, all the others follow."""
+        while self._late:
             await asyncio.sleep(PAUSE_SECONDS)
-            done = await self._try(organization_id, recount)
+            for organization_id in list(self._late):
+                recount = self._late.pop(organization_id)  # first: a change from here on waits for a try of its own
+                if not await self._try(organization_id, recount):
+                    self._note_late(organization_id, recount)
+                    break
+        self._teller = None
+
+    def _note_late(self, organization_id: OrganizationId, recount: bool) -> None:
+        self._late[organization_id] = recount or self._late.get(organization_id, False)

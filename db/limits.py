@@ -14,9 +14,11 @@ from db.last_use import LastUse
 from db.limit_headers import Verdict, headers, refusal
 from db.lookups import Found
 from db.pool import Database
+from db.quota_load import QuotaLoads
 from db.quota_watch import QuotaWatch
 from db.resolution import Resolution, invalid
 from db.types import Clock, OrganizationId
+from db.unsettled import Unsettled
 
 __all__ = ["Admission", "Limits", "ResolvedKey"]
 FRESH = "*"
@@ -49,14 +51,16 @@ class Limits:
         self._local = LocalWindows(processes)
         self._last_use = LastUse(database, clock)
         self._quota_watch = QuotaWatch(database)
-        cache = self._resolution.cache
-        self.counters = Counters(redis_url, on_connect=cache.clear)
-        self._epochs = Epochs(self.counters, clock, cache.clear)
+        self.counters = Counters(redis_url, on_connect=self._connected)
+        self._epochs = Epochs(self.counters, clock, self._resolution.cache.clear)
+        self._loads = QuotaLoads(database, self.counters)
+        self._unsettled = Unsettled(self._epochs.recount)
 
     async def close(self) -> None:
         """Write the last use of keys and close the connections to Redis."""
         await self._last_use.close()
         await self._quota_watch.close()
+        self._unsettled.close()
         self._epochs.close()
         await self.counters.close()
 
@@ -120,19 +124,26 @@ class Limits:
         try:
             await self.counters.run("give_back", [quota], list(admission.taken_from))
         except CountersAway:
-            return  # if Redis has lost the count, it is loaded from the records
+            self._unsettled.note(admission.key.organization_id)
+
+    def _connected(self) -> None:
+        """A new connection: Redis may have lost epochs, and has missed what was let through without it."""
+        self._resolution.cache.clear()
+        self._unsettled.begin()
 
     async def _admit(self, digest: bytes) -> Admission:
         stale_since: float | None = None
         for _ in range(5):
             entry = await self._resolution.entry(digest, self.counters)
+            if self._unsettled.organizations:
+                await self._unsettled.settle(entry.key.organization_id)
             is_fresh = stale_since is not None and entry.read_at >= stale_since
             verdict = await self._ask(entry.key, FRESH if is_fresh else entry.epoch)
             if verdict.kind == "stale":
                 stale_since = stale_since or time.monotonic()
                 self._resolution.cache.drop(digest)
             elif verdict.kind == "load":
-                await self._load_quota(entry.key, verdict)
+                await self._loads.load(entry.key.organization_id, verdict.epoch, verdict.month)
             else:
                 return self._admission(entry.key, verdict)
         raise Unavailable
@@ -152,12 +163,6 @@ class Limits:
             self._quota_watch.saw(key.organization_id, verdict.month_used, key.month_quota)
         return Admission(key, headers(key, verdict), refused, taken_from)
 
-    async def _load_quota(self, key: ResolvedKey, verdict: Verdict) -> None:
-        """Count what is charged already; a change since the verdict, or another process, wins."""
-        used = await usage.count_month(self._database, key.organization_id, verdict.month)
-        epoch, _, quota = names(key.organization_id)
-        await self.counters.run("load_quota", [epoch, quota], [verdict.epoch, verdict.month, str(used)])
-
     async def _admit_without_redis(self, digest: bytes) -> Admission:
         """Nobody trusts what is remembered: key and quota come from Postgres, the rate from this process's share."""
         key = await self._resolution.afresh(digest)
@@ -165,6 +170,7 @@ class Limits:
         wait = self._local.hit(subject, key.per_minute, 60, shared=True)
         left = self._local.left(subject, key.per_minute, 60)
         if key.month_quota is not None and not key.is_test:
+            self._unsettled.note(key.organization_id)
             used = await usage.count_month(self._database, key.organization_id, now.strftime("%Y-%m"))
         spent = key.month_quota is not None and used >= key.month_quota
         kind = "rate" if wait else "quota" if spent else "ok"
