@@ -38,15 +38,22 @@ class LastUse:
         await self.flush()
 
     async def flush(self) -> None:
-        """Write what is noted, organization by organization; what cannot be written is noted again by the next use."""
+        """Write what is noted, organization by organization; what cannot be written waits for the next time."""
         seen, self._seen = self._seen, {}
-        for organization_id, used in seen.items():
+        while seen:
+            organization_id, used = seen.popitem()
             try:
                 async with self._database.tenant(organization_id, SYSTEM) as tenant:
                     await keys.touch(tenant, used)
             except Unavailable:
+                seen[organization_id] = used
                 log.warning("keys.last_use_not_written", organizations=len(seen))
+                self._note_again(seen)
                 return
+
+    def _note_again(self, seen: dict[OrganizationId, dict[ApiKeyId, datetime]]) -> None:
+        for organization_id, used in seen.items():
+            self._seen[organization_id] = used | self._seen.get(organization_id, {})
 
     async def _flush_later(self) -> None:
         await asyncio.sleep(FLUSH_SECONDS)

@@ -58,7 +58,7 @@ select count(*) from tenancy.api_keys where organization_id = :organization_id;
 
 -- name: get_for_update^
 -- A key, locked; by the primary key.
-select id, name, mode, scopes, is_active, created_by, expires_at
+select id, name, mode, scopes, is_active, created_by, expires_at, replaced_by
 from tenancy.api_keys
 where organization_id = :organization_id and id = :id
 for update;
@@ -74,7 +74,15 @@ update tenancy.api_keys set replaced_by = :replaced_by, expires_at = least(expir
 where organization_id = :organization_id and id = :id;
 
 -- name: touch!
--- Moves the last use of keys forward, to the minute, in one statement for a batch.
-update tenancy.api_keys k set last_used_at = t.at_time
-from unnest(:ids::uuid[], :times::timestamptz[]) as t (id, at_time)
-where k.organization_id = :organization_id and k.id = t.id and (k.last_used_at is null or k.last_used_at < t.at_time);
+-- Moves the last use of keys forward, to the minute, in one statement for a batch; two processes lock rows in the same order.
+with used as (
+    select k.id, t.at_time
+    from tenancy.api_keys k
+    join unnest(:ids::uuid[], :times::timestamptz[]) as t (id, at_time) on t.id = k.id
+    where k.organization_id = :organization_id and (k.last_used_at is null or k.last_used_at < t.at_time)
+    order by k.id
+    for no key update of k
+)
+update tenancy.api_keys k set last_used_at = used.at_time
+from used
+where k.organization_id = :organization_id and k.id = used.id;

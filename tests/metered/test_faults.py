@@ -11,11 +11,13 @@ import httpx
 import psycopg
 import pytest
 
-from db import usage
+from db import keys, usage
 from db.counters import OPEN_SECONDS
 from db.errors import TooMany, Unauthorized, Unavailable
+from db.last_use import LastUse
 from db.limits import Limits
 from db.pool import Database
+from db.types import SYSTEM, system_clock
 from db.usage import UsageRecorder
 from tests.founding import found, new_key
 from tests.metered.served import Load, environment, request, served
@@ -124,6 +126,23 @@ async def test_without_postgres_a_request_is_refused_at_once_and_the_next_ones_w
     own.postgres.start()
     await recorder.record(record(founded, new))
     assert await usage.count_month(door, founded.organization_id, datetime.now(UTC).strftime("%Y-%m")) == 1
+    await door.close()
+
+
+async def test_the_last_use_of_a_key_waits_for_postgres_to_come_back(own: TestServers, own_urls: Urls) -> None:
+    door = await Database.open(own_urls.api, 4, "tests")
+    founded = await found(door, "pro")
+    used = [(await new_key(door, founded)).key.id for _ in range(2)]
+    last_use = LastUse(door, system_clock)
+    last_use.note(founded.organization_id, used[0])
+    own.postgres.stop()
+    await last_use.flush()
+    own.postgres.start()
+    last_use.note(founded.organization_id, used[1])
+    await last_use.close()
+    async with door.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
+        listed, _ = await keys.page(tenant, 1, 10)
+    assert all(key.last_used_at is not None for key in listed)
     await door.close()
 
 

@@ -152,3 +152,21 @@ async def test_the_last_use_of_a_key_is_written_in_a_batch(database: Database, r
     assert used is not None
     assert used.second == 0
     assert datetime.now(UTC) - used < timedelta(minutes=2)
+
+
+async def test_two_processes_that_write_the_last_use_of_the_same_keys_do_not_lock_each_other_out(
+    database: Database,
+) -> None:
+    founded = await found(database, "pro")
+    made = [(await new_key(database, founded)).key.id for _ in range(20)]
+    now = datetime.now(UTC)
+
+    async def write(ids: list[ApiKeyId], minute: int) -> None:
+        async with database.tenant(founded.organization_id, SYSTEM) as tenant:
+            await keys.touch(tenant, {key_id: now + timedelta(minutes=minute) for key_id in ids})
+
+    for minute in range(0, 200, 4):
+        await asyncio.gather(*(write(made if n % 2 else made[::-1], minute + n) for n in range(4)))
+    async with database.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
+        listed, _ = await keys.page(tenant, 1, 30)
+    assert {key.last_used_at for key in listed} == {now + timedelta(minutes=199)}, "the latest of them"
