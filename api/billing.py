@@ -2,8 +2,6 @@
 
 import asyncio
 from base64 import b64encode
-from calendar import monthrange
-from datetime import UTC, date
 from hashlib import sha256
 from uuid import UUID
 
@@ -21,10 +19,10 @@ from api.billing_answers import (
     history,
     preview_answer,
 )
-from api.fields import Body, Day, PageQuery, Pagination, Query, amount
+from api.fields import Body, PageQuery, Pagination, Query, amount
 from api.http import Permission, Router, UserCall
-from api.usage_answers import EndpointUse, KeyUse, UsageAnswer, UsageDay, summary
-from db import invoices, payments, plans, spending
+from api.usage_answers import UsageAnswer, UsageQuery, usage_in
+from db import invoices, payments, plans
 from db.invoices import Cycle
 from db.payments import Attempt, ProviderName
 from db.types import CycleId, Plan
@@ -37,13 +35,6 @@ STYLE_HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
 DOCUMENT_HEADERS = {
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; frame-ancestors 'none'"
 }
-
-
-class UsageQuery(Query):
-    """Which UTC days, both included: the current month by default."""
-
-    start_date: Day | None = Field(None, description="First day, YYYY-MM-DD")
-    end_date: Day | None = Field(None, description="Last day, within a year of the first")
 
 
 class PlanChange(Body):
@@ -70,14 +61,7 @@ class PaymentStart(Body):
 @router.get("/usage", access=Permission.VIEW_BILLING)
 async def usage(call: UserCall, query: UsageQuery) -> UsageAnswer:
     """Usage and its cost, by endpoint, key and day; every cost is exact and sums to the total."""
-    first, last = _days(query, call.now().astimezone(UTC).date())
-    found = await spending.between(call.tenant, first, last)
-    return UsageAnswer(
-        summary=summary(found.summary),
-        by_endpoint=[EndpointUse.made(use) for use in found.by_endpoint],
-        by_api_key=[KeyUse.made(use) for use in found.by_api_key],
-        daily_breakdown=[UsageDay.made(day) for day in found.by_day],
-    )
+    return await usage_in(call.tenant, query, call.now())
 
 
 @router.get("/history", access=Permission.VIEW_BILLING)
@@ -103,7 +87,7 @@ async def upgrade_preview(call: UserCall, query: PlanQuery) -> PlanPreviewAnswer
 async def upgrade(call: UserCall, body: PlanChange) -> PlanAnswer:
     """Change the plan: up at once, down with the next month; asking for the present one takes a planned change back."""
     changed = await plans.change(call.tenant, body.plan, call.now())
-    call.after_commit(lambda: call.resources.limits.bump(call.organization_id))
+    call.after_commit(lambda: call.resources.limits.bump(call.organization_id, recount=True))
     return PlanAnswer(organization=ChangedPlan.of(changed))
 
 
@@ -156,13 +140,3 @@ async def invoice(call: UserCall, invoice_id: UUID) -> InvoiceDetails:
 async def _invoice(call: UserCall, invoice_id: UUID) -> tuple[Cycle, list[Attempt]]:
     cycle = await invoices.get_issued(call.tenant, CycleId(invoice_id))
     return await invoices.with_shares(call.tenant, cycle), await payments.of_invoice(call.tenant, cycle.id)
-
-
-def _days(query: UsageQuery, today: date) -> tuple[date, date]:
-    """The days asked for: to the end of this month when no last one is said."""
-    first = query.start_date or (query.end_date or today).replace(day=1)
-    return first, query.end_date or _month_end(max(first, today))
-
-
-def _month_end(day: date) -> date:
-    return day.replace(day=monthrange(day.year, day.month)[1])

@@ -126,6 +126,7 @@ async def revoke(call: UserCall, key_id: UUID) -> None:
     message="API key rotated. Store the new one now: it is shown this once.",
     idempotent=True,
     secret_answer=True,
+    errors=("CONFLICT", "API_KEY_LIMIT_REACHED"),
 )
 async def rotate(call: UserCall, key_id: UUID, body: Rotation) -> CreatedKey:
     """Replace an API key by a new one; the old one works through the grace and no longer."""

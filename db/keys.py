@@ -78,10 +78,15 @@ async def create(
 
     Raises Conflict API_KEY_LIMIT_REACHED when the plan allows no more active ones.
     """
-    allowed = await queries.lock_organization(tenant.conn, organization_id=tenant.organization_id, today=now.date())
-    if await queries.count_active(tenant.conn, organization_id=tenant.organization_id, now=now) >= allowed:
-        raise Conflict("API_KEY_LIMIT_REACHED", f"The plan allows {allowed} active keys", {"limit": allowed})
+    await _refuse_too_many(tenant, now)
     return await _write(tenant, name, created_by, now, mode, scopes, expires_at, digest)
+
+
+async def _refuse_too_many(tenant: Tenant, now: datetime, *, times: int = 1) -> None:
+    """Lock the organization and raise Conflict when it has `times` as many active keys as its plan allows."""
+    allowed = await queries.lock_organization(tenant.conn, organization_id=tenant.organization_id, today=now.date())
+    if await queries.count_active(tenant.conn, organization_id=tenant.organization_id, now=now) >= allowed * times:
+        raise Conflict("API_KEY_LIMIT_REACHED", f"The plan allows {allowed} active keys", {"limit": allowed})
 
 
 async def _write(
@@ -128,8 +133,16 @@ async def revoke(tenant: Tenant, key_id: ApiKeyId, now: datetime) -> None:
 async def rotate(
     tenant: Tenant, key_id: ApiKeyId, by: UserId, now: datetime, grace: timedelta, digest: KeyDigest = plain
 ) -> NewKey:
-    """Replace a key by a new one of the same name, scopes and expiry; the old one lives through the grace."""
+    """Replace a key by a new one of the same name, scopes and expiry; the old one lives through the grace.
+
+    Each key has one successor, and keys in their grace are at most as many as the plan allows keys. Raises Conflict
+    CONFLICT for a key that has been replaced, API_KEY_LIMIT_REACHED when too many live through a grace already.
+    """
+    if grace:
+        await _refuse_too_many(tenant, now, times=2)
     old = await get_for_update(tenant, key_id)
+    if old["replaced_by"] is not None:
+        raise Conflict("CONFLICT", "This key has been replaced already", {"replaced_by": str(old["replaced_by"])})
     new = await _write(tenant, old["name"], by, now, old["mode"], old["scopes"], old["expires_at"], digest)
     if grace:
         await queries.replace(

@@ -30,5 +30,5 @@ async def turn_one(resources: Resources, organization_id: OrganizationId) -> Non
         if await plans.has_pending(tenant, now):
             await work.announce(tenant, "plan_change")
     if turned:
-        await resources.limits.bump(organization_id)
+        await resources.limits.bump(organization_id, recount=True)
         log.info("plan.turned", organization_id=str(organization_id))

@@ -30,7 +30,7 @@ local month_used, generation = -1, ''
 local quota_key = KEYS[3] .. ':' .. month
 if quota >= 0 then
   local held = redis.pcall('HMGET', quota_key, 'used', 'generation')
-  if held.err or not held[1] or not held[2] or not string.find(held[1], '^%d+$') then
+  if held.err or not is_number(held[1]) or not is_number(held[2]) then
     redis.call('DEL', quota_key)
     return {'load', epoch, seconds, 0, 0, 0, month, ''}
   end

@@ -7,10 +7,15 @@ local function stamp()
   return clock[1] .. string.format('%06d', micro)
 end
 
+-- Whether a value can be a number of ours, one that INCR takes: no sign, no leading zero, not too long.
+local function is_number(value)
+  return type(value) == 'string' and #value <= 17 and (value == '0' or string.find(value, '^[1-9]%d*$'))
+end
+
 -- The digits under a key, or nil. What somebody else has put under one of our names is removed, never trusted.
 local function digits_at(key)
   local value = redis.pcall('GET', key)
-  if type(value) == 'string' and #value <= 17 and string.find(value, '^%d+$') then
+  if is_number(value) then
     return value
   end
   if value then

@@ -143,7 +143,14 @@ FOREIGN: dict[str, Any] = {
     "a fraction": lambda client, key: client.set(key, "1.5"),
     "a huge number": lambda client, key: client.set(key, "9" * 30),
     "a list": lambda client, key: client.rpush(key, "x"),
+    "leading zeros": lambda client, key: client.set(key, "007"),
     "a hash": lambda client, key: client.hset(key, "used", "many"),
+    "a hash of a huge number": lambda client, key: client.hset(key, mapping={"used": "9" * 30, "generation": "1"}),
+    "a hash with leading zeros": lambda client, key: client.hset(key, mapping={"used": "007", "generation": "1"}),
+    "a hash of another generation": lambda client, key: client.hset(key, mapping={"used": "9", "generation": "x"}),
+    "a set": lambda client, key: client.sadd(key, "x"),
+    "a sorted set": lambda client, key: client.zadd(key, {"x": 1}),
+    "a stream": lambda client, key: client.xadd(key, {"used": "1"}),
     "nothing": lambda client, key: client.set(key, ""),
 }
 
