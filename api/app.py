@@ -32,6 +32,7 @@ from api import (
     suppressions,
     team,
     unsubscribe,
+    usage,
     webhooks,
 )
 from api.address import networks
@@ -67,6 +68,7 @@ SUBJECTS: tuple[Router, ...] = (
     messages.callbacks,
     mail_reports.router,
     suppressions.router,
+    usage.router,
     billing.router,
     webhooks.router,
     audit.router,

@@ -1,13 +1,24 @@
-"""The shapes of what was used and what it cost."""
+"""What was used and what it cost: which days are asked for, and the shapes of the answer."""
 
 import datetime
+from calendar import monthrange
 from typing import Self
 from uuid import UUID
 
-from api.fields import Amount, Answer, amount
+from pydantic import Field
+
+from api.fields import Amount, Answer, Day, Query, amount
 from db import spending
+from db.pool import Tenant
 
 CURRENCY = "USD"
+
+
+class UsageQuery(Query):
+    """Which UTC days, both included: the current month by default."""
+
+    start_date: Day | None = Field(None, description="First day, YYYY-MM-DD")
+    end_date: Day | None = Field(None, description="Last day, within a year of the first")
 
 
 class Period(Answer):
@@ -97,7 +108,29 @@ class UsageAnswer(Answer):
     daily_breakdown: list[UsageDay]
 
 
-def summary(found: spending.Summary) -> UsageSummary:
+async def usage_in(tenant: Tenant, query: UsageQuery, now: datetime.datetime) -> UsageAnswer:
+    """The answer for the days asked for. Raises Invalid."""
+    first, last = days_asked(query, now.astimezone(datetime.UTC).date())
+    found = await spending.between(tenant, first, last)
+    return UsageAnswer(
+        summary=_summary(found.summary),
+        by_endpoint=[EndpointUse.made(use) for use in found.by_endpoint],
+        by_api_key=[KeyUse.made(use) for use in found.by_api_key],
+        daily_breakdown=[UsageDay.made(day) for day in found.by_day],
+    )
+
+
+def days_asked(query: UsageQuery, today: datetime.date) -> tuple[datetime.date, datetime.date]:
+    """The days asked for: to the end of this month when no last one is said."""
+    first = query.start_date or (query.end_date or today).replace(day=1)
+    return first, query.end_date or _month_end(max(first, today))
+
+
+def _month_end(day: datetime.date) -> datetime.date:
+    return day.replace(day=monthrange(day.year, day.month)[1])
+
+
+def _summary(found: spending.Summary) -> UsageSummary:
     """The head of the usage answer."""
     return UsageSummary.of(
         found, total_cost=amount(found.total_minor), total_cost_minor=found.total_minor, currency=CURRENCY,

@@ -5,12 +5,12 @@ from datetime import date, timedelta
 from starlette.responses import Response
 
 from api import billing as endpoints
-from api.billing import UsageQuery
 from api.http import UserCall
 from api.pages.forms import EMPTY, Filled
 from api.pages.graph import graph
 from api.pages.render import page
 from api.pages.router import Pages, Rule
+from api.usage_answers import UsageQuery
 from db.errors import Invalid
 
 pages = Pages("Usage")

@@ -44,6 +44,7 @@ GET /dashboard/api-keys VIEW_DASHBOARD
 POST /messages/send MESSAGES_SEND
 GET /messages/{} MESSAGES_READ
 GET /messages MESSAGES_READ
+GET /usage USAGE_READ
 POST /webhooks/stripe signed
 POST /webhooks/paystack signed
 GET /health public

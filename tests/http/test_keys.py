@@ -1,12 +1,19 @@
 """Keys over HTTP: refused from the moment a revocation answers, reported by anybody, kept when their maker leaves."""
 
 import asyncio
+import hmac
 import re
+from hashlib import sha256
 
 import httpx
 import pytest
+import redis
+from pydantic import SecretStr
 
-from tests.stack import Stack, stack, visitor
+from api.app import SUBJECTS
+from api.http import BY_USER
+from api.permissions import Scope
+from tests.stack import Stack, serving, stack, visitor
 from tests.visitors import Person
 
 __all__ = ["stack", "visitor"]
@@ -110,3 +117,106 @@ async def test_concurrent_creations_stay_within_the_plan(stack: Stack) -> None:
     listed = (await person.get("/keys")).data["keys"]
     assert len(listed) == made == 12 - sum(reply.status != 201 for reply in replies)
     assert made < 12
+
+
+async def test_rotation_makes_no_keys_beyond_the_plan(stack: Stack) -> None:
+    person = await stack.register()
+    key = await _key(person)
+    limit = (await _fill(person))["limit"]
+    replies = await asyncio.gather(
+        *(person.post(f"/keys/{key['id']}/rotate", {"grace_seconds": 3600}) for _ in range(6))
+    )
+    assert sorted(reply.code for reply in replies) == ["CONFLICT"] * 5 + ["OK"], "a key has one successor"
+    newest = next(reply.data["id"] for reply in replies if reply.status == 201)
+    codes = []
+    for _ in range(2 * limit):
+        reply = await person.post(f"/keys/{newest}/rotate", {"grace_seconds": 3600})
+        codes.append(reply.code)
+        newest = reply.data["id"] if reply.status == 201 else newest
+    assert codes == ["OK"] * (limit - 1) + ["API_KEY_LIMIT_REACHED"] * (limit + 1), "as many in grace as may be kept"
+    assert (await person.post(f"/keys/{newest}/rotate", {})).status == 201, "without a grace it is one for one"
+
+
+async def _fill(person: Person) -> dict[str, int]:
+    """Make keys until the plan allows no more; what the refusal says."""
+    while (reply := await person.post("/keys", {"name": "one more"})).status == 201:
+        pass
+    assert reply.code == "API_KEY_LIMIT_REACHED"
+    details: dict[str, int] = reply.error["details"]
+    return details
+
+
+async def test_a_key_reads_the_usage_that_its_organizations_owner_sees(stack: Stack) -> None:
+    person, other = await stack.register(), await stack.register()
+    reader, sender = await _key(person, scopes=["usage:read"]), await _key(person, scopes=["messages:send"])
+    await _use(stack.http, (await _key(other))["key"])
+    for _ in range(3):
+        await stack.http.post("/api/v1/messages/send", json=MESSAGE, headers={"X-API-Key": sender["key"]})
+    read = await stack.http.get("/api/v1/usage", headers={"X-API-Key": reader["key"]})
+    assert read.status_code == 200
+    shown = read.json()["data"]
+    assert [(use["endpoint"], use["requests"]) for use in shown["by_endpoint"]] == [("/api/v1/messages/send", 3)]
+    seen = (await person.get("/billing/usage")).data
+    assert seen["summary"]["total_requests"] == shown["summary"]["total_requests"] + 1, "reading it was a request"
+    assert shown["summary"]["period"] == seen["summary"]["period"]
+    wrong = await stack.http.get("/api/v1/usage?start_date=2026-13-01", headers={"X-API-Key": reader["key"]})
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+    refused = await stack.http.get("/api/v1/usage", headers={"X-API-Key": sender["key"]})
+    assert refused.json()["error"]["details"] == {"scope": "usage:read"}
+    missing = await person.get("/usage")
+    assert (missing.status, missing.code) == (401, "MISSING_API_KEY")
+
+
+async def test_a_change_of_plan_forgets_the_count_of_the_former_one(stack: Stack) -> None:
+    person = await stack.register()
+    await _use(stack.http, (await _key(person))["key"])
+    counts = f"quota:{{{person.organization['id']}}}:*"
+    with redis.Redis.from_url(stack.settings.redis_url.get_secret_value()) as stored:
+        assert list(stored.scan_iter(counts))
+        assert (await person.post("/billing/upgrade", {"plan": "starter"})).status == 200
+        assert list(stored.scan_iter(counts)) == []
+
+
+async def test_with_a_pepper_the_directory_holds_a_keyed_hash(stack: Stack) -> None:
+    settings = stack.settings.model_copy(update={"api_key_pepper": SecretStr("p" * 32)})
+    person = await stack.register()
+    async with serving(settings, stack.clock) as (http, _):
+        person.http = http
+        value = (await _key(person))["key"]
+        assert (await _use(http, value)).status_code == 200
+    assert (await _use(stack.http, value)).status_code == 401, "no other secret finds it"
+    kept = [bytes(row[0]) for row in stack.rows("select digest from identity.api_key_directory")]
+    assert hmac.digest(b"p" * 32, value.encode(), "sha256") in kept
+    assert sha256(value.encode()).digest() not in kept
+
+
+async def test_a_person_is_limited_on_the_dashboards_endpoints_wherever_he_is(stack: Stack) -> None:
+    person, colleague = await stack.register(), await stack.register()
+    codes: list[str] = []
+    while "RATE_LIMIT_EXCEEDED" not in codes and len(codes) < 3 * BY_USER.count:
+        codes += [reply.code for reply in await asyncio.gather(*(person.get("/keys") for _ in range(20)))]
+    allowed = codes.count("OK")
+    assert BY_USER.count <= allowed < 2 * BY_USER.count, "in one minute, or in two of them when it turned"
+    person.network = "192.0.2.1"
+    refused = await person.get("/dashboard/stats")
+    assert (refused.status, refused.code) == (429, "RATE_LIMIT_EXCEEDED")
+    assert int(refused.response.headers["retry-after"]) >= 1
+    assert (await colleague.get("/keys")).code == "OK"
+
+
+def test_every_endpoint_has_a_limit_but_those_that_operators_and_readers_need() -> None:
+    without = {
+        endpoint.declared.template
+        for router in SUBJECTS
+        for endpoint in router.endpoints
+        if endpoint.declared.limit is None and not isinstance(endpoint.declared.access, Scope)
+    }
+    assert without == {
+        "/api/v1/health",
+        "/health",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/dev/mail",
+        "/dev/mail/{name}/{form}",
+    }

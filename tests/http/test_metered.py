@@ -1,5 +1,7 @@
 """A program's requests: key, scope, limits, usage; and limits by network."""
 
+import time
+
 import httpx
 
 from settings import Settings
@@ -68,6 +70,9 @@ def test_a_key_over_its_rate_is_told_when_to_come_back_and_recorded_uncharged(
     assert found["details"]["limit"] == 10
     assert found["details"]["violated_policies"] == ["minute"]
     assert int(answers[-1].headers["retry-after"]) == found["details"]["retry_after"] >= 1
+    told = int(answers[-1].headers["ratelimit"].split(",")[0].partition(";t=")[2])
+    assert int(answers[-1].headers["retry-after"]) >= told
+    assert int(answers[-1].headers["x-ratelimit-reset"]) - time.time() <= told + 1
     assert answers[0].headers["ratelimit-policy"] == '"minute";q=10;w=60, "month";q=1000'
     count = "select count(*) from usage.usage_records where organization_id = %s and is_billable = %s"
     assert ask(count, organization.organization_id, True) == 10

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.billing import UsageQuery, _days
+from api.usage_answers import UsageQuery, days_asked
 from db.types import ApiKeyId, Plan, new_id
 from db.usage import UsageRecord, UsageRecorder
 from tests.founding import new_key
@@ -151,6 +151,6 @@ async def test_days_long_ago_and_far_ahead_cost_what_they_cost(shop: Shop) -> No
 
 def test_days_of_the_default_range() -> None:
     today = date(2028, 2, 10)
-    assert _days(UsageQuery(), today) == (date(2028, 2, 1), date(2028, 2, 29))
-    assert _days(UsageQuery(end_date=date(2028, 1, 5)), today) == (date(2028, 1, 1), date(2028, 1, 5))
-    assert _days(UsageQuery(start_date=date(2028, 1, 5)), today) == (date(2028, 1, 5), date(2028, 2, 29))
+    assert days_asked(UsageQuery(), today) == (date(2028, 2, 1), date(2028, 2, 29))
+    assert days_asked(UsageQuery(end_date=date(2028, 1, 5)), today) == (date(2028, 1, 1), date(2028, 1, 5))
+    assert days_asked(UsageQuery(start_date=date(2028, 1, 5)), today) == (date(2028, 1, 5), date(2028, 2, 29))
