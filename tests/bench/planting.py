@@ -46,23 +46,24 @@ async def plant(settings: Settings, urls: Urls) -> Planted:
         conn.execute(override, [100_000_000, open_.organization_id])
         conn.execute(override, [1, limited.organization_id])
     people = [await found(database, "pro") for _ in range(PEOPLE)]
-    bearers = tuple([f"Bearer {await _token(settings, database, person)}" for person in people])
+    bearers = tuple([f"Bearer {await token(settings, database, person)}" for person in people])
     await database.close()
     return Planted(key.secret, limited_key.secret, bearers)
 
 
-async def _token(settings: Settings, database: Database, person: Founded) -> str:
+async def token(settings: Settings, database: Database, person: Founded) -> str:
+    """A session's token for somebody who has just been founded."""
     now = system_clock.now()
     async with database.tenant(person.organization_id, SYSTEM) as tenant:
         session_id = await sessions.open_session(
             tenant, account_id=person.account_id, user_id=person.user_id, user_agent="bench", address="127.0.0.1",
             now=now, expires_at=now + timedelta(days=1),
         )  # fmt: skip
-    token, _ = tokens.issue(
+    issued, _ = tokens.issue(
         settings, account_id=person.account_id, user_id=person.user_id, organization_id=person.organization_id,
         session_id=session_id, now=now,
     )  # fmt: skip
-    return token
+    return issued
 
 
 def plant_many(urls: Urls, organizations: int, keys: int, used: int = 20_000) -> Large:

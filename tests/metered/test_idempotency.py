@@ -1,13 +1,15 @@
 """A repeated request has one effect and one charge, also when the first answer never left."""
 
 import asyncio
+import time
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from db import idempotency
-from db.errors import Unprocessable
+from db.errors import Conflict, Unprocessable
 from db.pool import Database
 from db.types import SYSTEM, new_id
 from db.usage import UsageRecord, UsageRecorder
@@ -43,6 +45,22 @@ async def test_concurrent_twins_have_one_effect(database: Database) -> None:
     founded = await found(database)
     answers = await asyncio.gather(*(_answer(database, founded, "twin") for _ in range(8)))
     assert [stored for stored, _ in answers].count(None) == 1
+
+
+async def test_a_twin_that_is_still_in_flight_is_waited_for_and_then_refused(database: Database) -> None:
+    founded = await found(database)
+    async with database.tenant(founded.organization_id, SYSTEM) as tenant:
+        claim = idempotency.Claim(founded.user_id, "slow", BODY, new_id())
+        assert await idempotency.find(tenant, claim, NOW) is None
+        begin = time.monotonic()
+        with pytest.raises(Conflict) as refused:
+            await asyncio.create_task(_answer(database, founded, "slow"), context=Context())
+        assert refused.value.code == "IDEMPOTENCY_KEY_IN_USE"
+        assert time.monotonic() - begin >= 0.5, "it waited"
+        await idempotency.store(tenant, claim, 200, b'{"first":true}', NOW, secret=False)
+    again, _ = await _answer(database, founded, "slow")
+    assert again is not None
+    assert again.record_id == claim.record_id
 
 
 async def test_a_first_answer_that_was_not_charged_is_found_so(database: Database) -> None:
