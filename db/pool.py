@@ -173,7 +173,10 @@ async def _roll_back(conn: Any) -> None:
     if conn.is_closed():
         return
     try:
-        await conn.execute("rollback")
+        async with asyncio.timeout(BEGIN_SECONDS):  # the driver itself waits for its cancellation without an end
+            await conn.execute("rollback")
+    except TimeoutError:
+        conn.terminate()  # what went wrong before is what the caller hears
     except BaseException:
         conn.terminate()
         raise

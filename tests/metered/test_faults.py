@@ -16,7 +16,7 @@ from db.counters import OPEN_SECONDS
 from db.errors import TooMany, Unauthorized, Unavailable
 from db.last_use import LastUse
 from db.limits import Limits
-from db.pool import Database
+from db.pool import BEGIN_SECONDS, Database
 from db.types import SYSTEM, system_clock
 from db.usage import UsageRecorder
 from tests.founding import found, new_key
@@ -158,6 +158,22 @@ async def test_a_postgres_that_does_not_answer_is_not_waited_for_without_end(own
             await recorder.record(record(founded, new))
         assert time.monotonic() - begin < usage.SECONDS + 6
     await recorder.record(record(founded, new))
+    await door.close()
+
+
+async def test_a_transaction_on_a_postgres_that_stopped_is_given_up_within_seconds(
+    own: TestServers, own_urls: Urls
+) -> None:
+    door = await Database.open(own_urls.api, 4, "tests")
+    founded = await found(door, "free")
+    with stopped(*_postgres(own)):
+        begin = time.monotonic()
+        with pytest.raises(Unavailable):
+            async with door.tenant(founded.organization_id, SYSTEM):
+                pass
+        assert time.monotonic() - begin < 2 * BEGIN_SECONDS + 3
+    async with door.tenant(founded.organization_id, SYSTEM) as tenant:
+        assert await tenant.conn.fetchval("select 1") == 1
     await door.close()
 
 

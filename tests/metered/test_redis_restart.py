@@ -1,5 +1,6 @@
 """A Redis that crashes, is emptied or comes back with old data: the month's quota is exact all the same."""
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,8 +18,10 @@ from db.types import system_clock
 from db.usage import UsageRecorder
 from tests.founding import Founded, found, new_key
 from tests.metered.trouble import back, record
+from tests.metered.watched import Watched, process, watched
 from tests.servers import Urls
 
+__all__ = ["process", "watched"]
 QUOTA = 1000
 
 
@@ -39,8 +42,8 @@ async def pair(database: Database, durable: EmbeddedValkey) -> AsyncIterator[tup
     """The limits of two processes."""
     opened = Limits(database, durable.url, system_clock), Limits(database, durable.url, system_clock)
     yield opened
-    for process in opened:
-        await process.close()
+    for each in opened:
+        await each.close()
 
 
 def _crashes(server: EmbeddedValkey) -> None:
@@ -73,11 +76,24 @@ async def test_a_months_quota_survives_whatever_happens_to_redis(
         for number in range(portion):
             served += await _serve(pair[number % 2], database, founded, new)
         happens(durable)
-        for process in pair:
-            await back(process)
+        for each in pair:
+            await back(each)
     for number in range(200):
         served += await _serve(pair[number % 2], database, founded, new)
     assert served == QUOTA
+
+
+async def test_many_requests_at_once_count_the_month_once(
+    database: Database, process: Limits, watched: Watched, stored: redis.Redis
+) -> None:
+    founded = await found(database, "free")
+    new = await new_key(database, founded)
+    first = await process.admit(new.secret)
+    assert first.taken_from is not None
+    stored.delete(f"quota:{{{founded.organization_id}}}:{first.taken_from[0]}")
+    before = watched.uses
+    await asyncio.gather(*(process.admit(new.secret) for _ in range(300)))
+    assert watched.uses - before == 1
 
 
 async def _serve(process: Limits, database: Database, founded: Founded, new: NewKey) -> int:

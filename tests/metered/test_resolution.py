@@ -84,19 +84,6 @@ async def test_many_requests_at_once_fill_once(database: Database, process: Limi
     assert watched.uses == 2, "one look into the directory, one transaction for the row"
 
 
-async def test_many_requests_at_once_count_the_month_once(
-    database: Database, process: Limits, watched: Watched, stored: redis.Redis
-) -> None:
-    founded = await found(database, "free")
-    new = await new_key(database, founded)
-    first = await process.admit(new.secret)
-    assert first.taken_from is not None
-    stored.delete(f"quota:{{{founded.organization_id}}}:{first.taken_from[0]}")
-    before = watched.uses
-    await asyncio.gather(*(process.admit(new.secret) for _ in range(300)))
-    assert watched.uses - before == 1
-
-
 async def test_a_key_that_is_created_is_no_longer_unknown(database: Database, process: Limits) -> None:
     founded = await found(database, "pro")
     digest = KeyDigest()
