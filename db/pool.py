@@ -1,5 +1,6 @@
 """The one door to Postgres: transactions for one organization, for the resolver, and for the usage recorder."""
 
+import asyncio
 import ipaddress
 import json
 import re
@@ -134,6 +135,8 @@ class Lease:
         is_cut = isinstance(error, asyncpg.InternalClientError)
         if is_cut and not conn.is_closed():
             conn.terminate()
+        if isinstance(error, asyncio.CancelledError | TimeoutError):
+            await _roll_back(conn)  # and so waits until Postgres has let go of what was given up
         is_lost = is_cut or isinstance(error, LOST) or (isinstance(error, asyncpg.InterfaceError) and conn.is_closed())
         self._connections.give_back(conn)
         if is_lost:

@@ -9,6 +9,7 @@ import pytest
 
 import db.connections
 from db.connections import Connections
+from db.pool import Database
 from tests.servers import Urls
 
 
@@ -88,6 +89,20 @@ async def test_who_gives_up_waiting_takes_no_turn_with_him(two: Connections) -> 
         two.give_back(conn)
     for conn in [await two.take(), await two.take()]:
         two.give_back(conn)
+
+
+async def test_a_statement_given_up_has_ended_in_postgres_before_the_next_one_begins(urls: Urls) -> None:
+    database = await Database.open(urls.api, 1, "tests")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2), database.statement() as conn:
+            await conn.execute("select pg_sleep(30)")
+    async with asyncio.timeout(5), database.statement() as conn:
+        assert await conn.fetchval("select 1") == 1
+    admin = await asyncpg.connect(urls.superuser)
+    sleeping = "select count(*) from pg_stat_activity where state = 'active' and query = 'select pg_sleep(30)'"
+    assert await admin.fetchval(sleeping) == 0
+    await admin.close()
+    await database.close()
 
 
 async def test_a_failed_start_gives_the_turn_back() -> None:
