@@ -77,11 +77,13 @@ where organization_id = :organization_id and email_key = :email_key and expires_
 returning id;
 
 -- name: invite^
--- A new invitation, nothing when a live one to this e-mail exists; by team_invitations_live_key.
+-- A new invitation with the e-mail of its sender, nothing when a live one to this e-mail exists; by team_invitations_live_key.
 insert into tenancy.team_invitations (organization_id, id, email, email_key, role, invited_by, expires_at, created_at)
 values (:organization_id, :id, :email, :email_key, :role, :invited_by, :expires_at, :now)
 on conflict (organization_id, email_key) where accepted_at is null and declined_at is null and ended_at is null do nothing
-returning id, email, role, invited_by, expires_at, created_at;
+returning id, email, role, (
+    select u.email from tenancy.users u where u.organization_id = :organization_id and u.id = :invited_by
+) as invited_by, expires_at, created_at;
 
 -- name: count_mails$
 -- Invitations mailed since a time, the repeated ones too; by emails_created_at_idx.
