@@ -1,7 +1,8 @@
 """What isolation and the trail cost: ratios of the same work with and without them, in the same run.
 
-A million rows of a thousand organizations, half of them in one; then 100,000 organizations against 100.
-Ends with 1 when a median is above its target.
+A million rows of a thousand organizations, half of them in one; then 100,000 organizations against 100. The hot
+statements run as the product runs them: through db.pool, in a tenant transaction of three round trips (messages.send
+and messages.show in one), prepared once and kept by asyncpg. Ends with 1 when a median is above its target.
 """
 
 import argparse
@@ -9,33 +10,38 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
+import uvloop
 from psycopg import sql
 
+from db import messages
+from db.messages import Caller, Draft
+from db.pool import Database
+from db.statements import load
+from db.types import SYSTEM, ApiKeyId, MessageId, OrganizationId
 from tests.servers import TestServers
+from tests.sql.test_plans import NOW, contracts
 
 FOLDER = Path(__file__).parent
 LOADS = (FOLDER / "load.sql", FOLDER.parent / "sql" / "plans.sql")
 TARGETS = {"row security against none": 1.05, "100,000 organizations against 100": 1.2, "a change with its trail": 2.5}
 # A tenant of ordinary size; number 1 holds half of all rows.
-ORDINARY = UUID("01890000-0000-7000-8000-000000000007")
-ENTER = sql.SQL("begin; set local app.current_org_id = {}").format(str(ORDINARY))
-# As sql/queries says them; usage is read from the roll-ups and the tail of the records.
-STATEMENTS: dict[str, LiteralString] = {
-    "one message": "select * from messaging.messages where organization_id = %(o)s and id = %(m)s",
-    "a page of messages": "select id, status, created_at from messaging.messages where organization_id = %(o)s "
-    "order by id desc limit 20",
-    "keys": "select * from tenancy.api_keys where organization_id = %(o)s order by created_at desc, id desc limit 20",
-    "usage of a month": "select coalesce(sum(billable), 0) from usage.counted "
-    "where organization_id = %(o)s and billed_month = '2026-11-01'",
-    "usage by day": "select day, sum(requests) from usage.counted where organization_id = %(o)s "
-    "and billed_month >= '2026-10-01' and day >= '2026-10-08' group by day",
-}
+ORDINARY = OrganizationId(UUID("01890000-0000-7000-8000-000000000007"))
+CALLER = Caller(ORDINARY, ApiKeyId(ORDINARY), "bench", "127.0.0.1")
+DRAFT = Draft(ApiKeyId(ORDINARY), "email", "a@example.com", "Hello")
+HOT = (
+    "messages.send", "messages.show", "messages.get", "messages.page", "keys.resolve", "keys.page", "keys.count_active",
+    "sessions.seat", "idempotency.get", "usage.count_billable", "spending.summary", "spending.by_endpoint",
+    "spending.by_api_key", "dashboard.stats", "dashboard.usage_graph", "dashboard.api_keys",
+)  # fmt: skip
+IN_MANY = ("messages.get", "messages.page", "keys.page", "keys.count_active", "usage.count_billable")
+WARM_UP = 20  # more than the five executions after which PostgreSQL decides whether to keep a plan
 
 
 @contextmanager
@@ -70,31 +76,68 @@ UNPROTECTED: LiteralString = (
 )
 
 
-def compare(servers: TestServers, one: str, other: str, statement: LiteralString, rounds: int = 300) -> float:
-    """The time of a tenant transaction with this statement in `one` over that in `other`, taken in turns.
+class Statement:
+    """One statement on tenant tables in one database, run as the product runs it."""
 
-    The tenth percentile is what it takes when nothing else is in the way.
+    def __init__(self, database: Database, name: str, message_id: MessageId) -> None:
+        self._database, self._name, self._message_id = database, name, message_id
+        self._values = {each.name: each.values for each in contracts(ORDINARY)}.get(name, {})
+        if name == "messages.get":
+            self._values = {"id": message_id}
+
+    async def seconds(self) -> float:
+        """How long it takes now, its transaction included."""
+        started = time.perf_counter()
+        if self._name == "messages.send":
+            await messages.send(self._database, CALLER, DRAFT, NOW)
+        elif self._name == "messages.show":
+            await messages.show(self._database, CALLER, self._message_id)
+        else:
+            await self._in_transaction()
+        return time.perf_counter() - started
+
+    async def _in_transaction(self) -> None:
+        subject, _, name = self._name.partition(".")
+        async with self._database.tenant(ORDINARY, SYSTEM, read_only=True) as tenant:
+            found = getattr(_queries(subject), name)(tenant.conn, organization_id=ORDINARY, **self._values)
+            if hasattr(found, "__aiter__"):
+                _ = [row async for row in found]
+            else:
+                await found
+
+
+@cache
+def _queries(subject: str) -> Any:
+    return load(subject)
+
+
+async def compare(one: str, other: str, names: tuple[str, ...], pairs: int = 400) -> dict[str, float]:
+    """For each statement the time that it takes behind the first URL over that behind the second.
+
+    Taken in turns, each pair in the other order; the median of the pairs' ratios is what noise moves least.
     """
-    with ExitStack() as open_connections:
-        conns = [
-            open_connections.enter_context(psycopg.connect(servers.urls(database).api, autocommit=True))
-            for database in (one, other)
-        ]
-        values = []
-        for conn in conns:
-            conn.execute(ENTER)
-            message = conn.execute("select id from messaging.messages limit 1").fetchone()
-            conn.execute("commit")
-            values.append({"o": ORDINARY, "m": message[0] if message else ORDINARY})
-        times: tuple[list[float], list[float]] = ([], [])
-        for turn in range(rounds * 2):
-            conn = conns[turn % 2]
-            started = time.perf_counter()
-            conn.execute(ENTER)
-            conn.execute(statement, values[turn % 2], prepare=True).fetchall()
-            conn.execute("commit")
-            times[turn % 2].append(time.perf_counter() - started)
-    return statistics.quantiles(times[0], n=10)[0] / statistics.quantiles(times[1], n=10)[0]
+    databases = [await Database.open(url, 1, "bench") for url in (one, other)]
+    found = [await _a_message(database) for database in databases]
+    ratios = {}
+    for name in names:
+        both = [Statement(database, name, each) for database, each in zip(databases, found, strict=True)]
+        for _ in range(WARM_UP):
+            _ = [await each.seconds() for each in both]
+        ratios[name] = statistics.median([await _pair(both, turn % 2 == 1) for turn in range(pairs)])
+    for database in databases:
+        await database.close()
+    return ratios
+
+
+async def _pair(both: list[Statement], is_turned: bool) -> float:
+    times = [await each.seconds() for each in (both[::-1] if is_turned else both)]
+    return times[1] / times[0] if is_turned else times[0] / times[1]
+
+
+async def _a_message(database: Database) -> MessageId:
+    async with database.tenant(ORDINARY, SYSTEM, read_only=True) as tenant:
+        wanted = "select id from messaging.messages where organization_id = $1 limit 1"
+        return MessageId(await tenant.conn.fetchval(wanted, ORDINARY))
 
 
 def row_security(servers: TestServers, rows: int) -> dict[str, float]:
@@ -103,7 +146,7 @@ def row_security(servers: TestServers, rows: int) -> dict[str, float]:
         loaded(servers, "bench_a", organizations=1000, rows=rows) as secured,
         copied(servers, secured, "bench_b", UNPROTECTED) as unprotected,
     ):
-        return {name: compare(servers, secured, unprotected, text) for name, text in STATEMENTS.items()}
+        return uvloop.run(compare(servers.urls(secured).api, servers.urls(unprotected).api, HOT))
 
 
 def many_organizations(servers: TestServers, rows: int) -> dict[str, float]:
@@ -112,7 +155,7 @@ def many_organizations(servers: TestServers, rows: int) -> dict[str, float]:
         loaded(servers, "bench_c", organizations=100_000, rows=rows, skewed=False) as many,
         loaded(servers, "bench_d", organizations=100, rows=rows // 1000, skewed=False) as few,
     ):
-        return {name: compare(servers, many, few, text) for name, text in STATEMENTS.items()}
+        return uvloop.run(compare(servers.urls(many).api, servers.urls(few).api, IN_MANY))
 
 
 def change_keys(url: str, times: int = 400) -> float:

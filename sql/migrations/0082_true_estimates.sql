@@ -1,0 +1,16 @@
+-- depends: 0080_counted_until
+-- The roll-ups' part of usage.counted becomes a query of its own, as the records' part is: the statement's organization and
+-- the policy's are then one condition to the planner. As a mere child of the union both stood in the index condition, and
+-- the rows were estimated as if they were two.
+
+set local role app_owner;
+
+create or replace view usage.counted with (security_invoker = true) as
+select d.organization_id, d.billed_month, d.day, d.api_key_id, d.endpoint, d.method, d.plan, d.status_class, d.requests, d.billable
+from usage.daily_usage d
+where true
+union all
+select u.organization_id, u.billed_month, (u.occurred_at at time zone 'utc')::date, u.api_key_id, u.endpoint, u.method, u.plan,
+       u.status_code / 100, 1::bigint, u.is_billable::integer::bigint
+from usage.usage_records u
+where u.occurred_at >= usage.counted_until();
