@@ -4,14 +4,16 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
 from cli.embedded.binaries import psql
 from settings import ROOT
-from tests.servers import Urls
+from tests.isolation.catalog import tenant_tables
+from tests.isolation.planting import plant
+from tests.servers import TestServers, Urls
 
 FOLDER = ROOT / "sql" / "psql"
 BLOCK = re.compile(r"^```sql\n(.*?)^```\n```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -77,6 +79,24 @@ def test_there_are_fifteen_commands() -> None:
 def test_the_answer_is_the_one_on_the_page(answers: list[str], number: int) -> None:
     command = commands()[number]
     assert same(command.expected, answers[number]), f"{command.sql}\n{answers[number]}"
+
+
+def test_a_difference_between_the_books_is_a_row(servers: TestServers, worker_name: str) -> None:
+    """An invoice of requests that nobody made, money that no payment brought, a payment that no webhook told of."""
+    organization_id = UUID(ORGANIZATION)
+    with servers.database(f"books_{worker_name}") as database:
+        urls = servers.urls(database)
+        with psycopg.connect(urls.superuser) as conn:
+            plant(conn, tenant_tables(conn), organization_id)
+            conn.execute("set session_replication_role = replica")
+            conn.execute("update billing.billing_cycles set total_requests = 9, paid_minor = 3")
+            conn.execute(
+                "update billing.payments set succeeded_minor = amount_minor, status = 'succeeded', reference = 'r1'"
+            )
+        enter = f"call ops.as_org('{organization_id}', 'ticket 1');"
+        rows = run(urls, f"\\pset format unaligned\n\\pset tuples_only on\n{enter}\n{commands()[13].sql}")
+    assert "payment r1|∅|∅|payment without an event" in rows
+    assert re.search(r"invoice 1\|9\|-[1-9]\d*\|∅", rows), rows
 
 
 def test_the_prompt_says_which_organization(urls: Urls) -> None:

@@ -1,0 +1,2 @@
+set local role app_owner;
+drop view ops.event_reconciliation;
