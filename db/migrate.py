@@ -12,6 +12,7 @@ import yoyo
 from yoyo.backends import DatabaseBackend
 from yoyo.migrations import MigrationList
 
+from db import orphans
 from settings import ROOT
 
 MIGRATIONS = ROOT / "sql" / "migrations"
@@ -35,14 +36,17 @@ class MigrationState:
 def up(url: str, directory: Path = MIGRATIONS) -> list[str]:
     """Apply what is missing as the role of `url` (app_migrator) and return the ids applied; waits for another run.
 
-    Raises MigrationError when an applied file was changed afterwards or when something stays unapplied.
+    Raises MigrationError when an applied file was changed afterwards, when something stays unapplied, and when rows
+    break a new foreign key: under forced row security its validation may have seen none of them.
     """
     with _backend(url) as (backend, conn):
         migrations = yoyo.read_migrations(str(directory))
         _refuse_changed(conn, directory)
         wanted = backend.to_apply(migrations)
+        known = orphans.foreign_keys(conn)
         backend.apply_migrations(wanted)
         _remember_checksums(conn, directory, wanted)
+        _refuse_orphans(conn, orphans.foreign_keys(conn) - known)
         left = [migration.id for migration in backend.to_apply(migrations)]
         if left:
             raise MigrationError(f"Not applied: {', '.join(left)}. Look for a wrong `-- depends:` line.")
@@ -83,6 +87,12 @@ def _backend(url: str) -> Iterator[tuple[DatabaseBackend, psycopg.Connection]]:
             yield backend, conn
         finally:
             backend.connection.close()
+
+
+def _refuse_orphans(conn: psycopg.Connection, fresh: set[int]) -> None:
+    found = [f"{key}: {count}" for key, count in orphans.recount(conn, fresh)]
+    if found:
+        raise MigrationError(f"Rows refer to nothing ({'; '.join(found)}). Mend them; the migrations are applied.")
 
 
 def _checksum(directory: Path, migration_id: str) -> str:
