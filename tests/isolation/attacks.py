@@ -107,6 +107,37 @@ def upsert(world: World, table: Table) -> Iterator[str]:
             yield f"upsert of {column} over the victim's row: {outcome}"
 
 
+UNIQUES = """
+select array_agg(a.attname::text order by k.i) from pg_index x
+cross join unnest(x.indkey::int2[]) with ordinality k (n, i)
+join pg_attribute a on a.attrelid = x.indrelid and a.attnum = k.n and a.attgenerated = ''
+where x.indrelid = %s::regclass and x.indisunique and x.indpred is null and x.indisvalid
+group by x.indexrelid, x.indnatts having count(*) = x.indnatts
+"""
+
+
+def conflict_oracle(world: World, table: Table) -> Iterator[str]:
+    """The condition of ON CONFLICT is asked of the row that is there: here it divides by zero when it sees another's.
+
+    PostgreSQL before 18.7 asks it before the policies (CVE-2026-120154); the proposed row must not meet another's.
+    """
+    column = sql.Identifier(_changeable(world, table)[-1])
+    uniques = [row[0] for row in world.conn.execute(UNIQUES, [table.name]).fetchall()]
+    world.conn.rollback()
+    for columns in uniques:
+        row = new_row(table, world.attacker, world.attackers)
+        row |= {name: world.victims[table.name].get(name) for name in columns if name != "organization_id"}
+        statement = sql.SQL(
+            "{} on conflict ({}) do update set {} = excluded.{} where 1 / ({}.organization_id = {})::integer = 1"
+        ).format(
+            insertion(table.name, row), sql.SQL(", ").join(map(sql.Identifier, columns)), column, column,
+            sql.Identifier(table.name.split(".")[1]), sql.Literal(world.attacker),
+        )  # fmt: skip
+        outcome = world.attempt(statement, list(row.values()))
+        if outcome.sqlstate == "22012" or "USING expression" in outcome.message:
+            yield f"on conflict ({', '.join(columns)}) meets the victim's row: {outcome}"
+
+
 def foreign_key(world: World, table: Table) -> Iterator[str]:
     for key in table.foreign_keys:
         columns = [pair for pair in zip(key.columns, key.target_columns, strict=True) if pair[0] != "organization_id"]
@@ -196,13 +227,36 @@ def copy_out(world: World, table: Table) -> Iterator[str]:
         world.conn.rollback()
 
 
+def copy_in(world: World, table: Table) -> Iterator[str]:
+    """Postgres refuses COPY FROM on a table whose row security binds the role, whoever's rows they are."""
+    row = {name: value for name, value in world.victims[table.name].items() if value is not None}
+    names = sql.SQL(", ").join(map(sql.Identifier, row))
+    try:
+        world.conn.execute("select set_config('app.current_org_id', %s, true)", [str(world.attacker)])
+        with world.conn.cursor().copy(_on("copy {table} ({names}) from stdin", table, names=names)) as lines:
+            lines.write_row(list(row.values()))
+        yield "copy writes for the victim"
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported):
+        return
+    except psycopg.Error as error:
+        yield f"copy for the victim came as far as {error.sqlstate}"
+    finally:
+        world.conn.rollback()
+
+
+PARTITION_STATEMENTS = (
+    "select count(*) from {}", "insert into {} default values", "update {} set organization_id = organization_id",
+    "delete from {}", "truncate {}",
+)  # fmt: skip
+
+
 def partitions(world: World, table: Table) -> Iterator[str]:
     found = world.conn.execute(
         "select inhrelid::regclass::text from pg_inherits where inhparent = %s::regclass", [table.name]
     ).fetchall()
     world.conn.rollback()
     for (partition,) in found:
-        for statement in ("select count(*) from {}", "delete from {}", "truncate {}"):
+        for statement in PARTITION_STATEMENTS:
             outcome = world.attempt(sql.SQL(statement).format(sql.SQL(partition)))
             if outcome.sqlstate != DENIED:
                 yield f"{statement.format(partition)}: {outcome}"
@@ -212,6 +266,6 @@ ATTACKS: dict[str, Attack] = {
     attack.__name__: attack
     for attack in (
         select_own, select_foreign, insert_foreign, update_foreign, delete_foreign, blind_update, blind_delete, upsert,
-        foreign_key, unique_probe, move, contexts, truncate, copy_out, partitions,
+        conflict_oracle, foreign_key, unique_probe, move, contexts, truncate, copy_out, copy_in, partitions,
     )
 }  # fmt: skip

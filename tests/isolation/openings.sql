@@ -45,3 +45,9 @@ alter table tenancy.idempotency_keys disable row level security;
 
 -- update unguarded → update_foreign
 alter table tenancy.organizations disable row level security;
+
+-- unique that two organizations meet on → conflict_oracle
+alter table messaging.emails add constraint emails_meeting_key unique (recipient);
+
+-- copy into a table without policies → copy_in
+alter table messaging.emails disable row level security;

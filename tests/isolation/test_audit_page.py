@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from db import audit
 from db.types import OrganizationId
+from jobs import logs
 from jobs.audit import anchor, signature
 from jobs.resources import open_resources
 from tests.servers import Urls
@@ -68,18 +69,26 @@ async def test_a_wrong_query_is_refused(stack: Stack, query: str) -> None:
         assert (await owner.get(f"/audit/events?{query}")).code == "VALIDATION_ERROR"
 
 
-async def test_a_broken_chain_is_an_error_in_the_log_the_same_day(stack: Stack, urls: Urls) -> None:
+async def test_each_day_every_chains_signed_head_goes_to_the_log_and_a_broken_one_as_an_error(
+    stack: Stack, urls: Urls
+) -> None:
     whole, broken = await stack.register("Whole"), await stack.register("Broken")
     with psycopg.connect(urls.superuser) as conn:
         conn.execute(
             "update audit.chain_heads set position = 99 where organization_id = %s", [broken.organization["id"]]
         )
+    logs.configure("info")
     async with open_resources(stack.worker_settings, stack.clock) as resources:
         with capture_logs() as lines:
             await anchor.run(resources, 0)
-    said = {line["organization_id"]: (line["event"], line["log_level"]) for line in lines}
-    assert whole.organization["id"] not in said or said[whole.organization["id"]] == ("audit.anchor", "info")
-    assert said[broken.organization["id"]] == ("audit.chain_broken", "error")
+    logs.configure(stack.settings.log_level)
+    said = {line["organization_id"]: line for line in lines}
+    anchored, accused = said[whole.organization["id"]], said[broken.organization["id"]]
+    assert (anchored["event"], anchored["log_level"]) == ("audit.anchor", "info")
+    head = audit.Head(anchored["position"], datetime.now(UTC), bytes.fromhex(anchored["hash"]))
+    secret = stack.worker_settings.jwt_secret.get_secret_value()
+    assert anchored["signature"] == signature(secret, OrganizationId(UUID(whole.organization["id"])), head)
+    assert (accused["event"], accused["log_level"]) == ("audit.chain_broken", "error")
 
 
 def test_an_anchor_is_signed_by_a_key_of_its_own() -> None:

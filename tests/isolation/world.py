@@ -22,6 +22,7 @@ class Outcome:
     touched: int
     value: Any
     constraint: str | None = None
+    message: str = ""
 
     def is_harmless(self, *errors: str) -> bool:
         """Refused with one of the errors, or nothing touched and nothing counted."""
@@ -50,7 +51,7 @@ class World:
             self.conn.execute("set constraints all immediate")
             return Outcome(None, cursor.rowcount, value)
         except psycopg.Error as error:
-            return Outcome(error.sqlstate, 0, None, error.diag.constraint_name)
+            return Outcome(error.sqlstate, 0, None, error.diag.constraint_name, error.diag.message_primary or "")
         finally:
             self.conn.rollback()
 
