@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -26,8 +25,7 @@ UNRECORDED = Counter("usage_unrecorded_total", "Answers that were refused becaus
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRecord:
+class UsageRecord(NamedTuple):
     """One request with a valid key: `id` is the request's own, `plan` the one in force when it was admitted."""
 
     id: UUID
@@ -41,6 +39,12 @@ class UsageRecord:
     is_billable: bool
     occurred_at: datetime
 
+
+# The parameters of `usage.record`, in the order of a record's fields.
+_COLUMNS = (
+    "ids", "organization_ids", "api_key_ids", "plans", "endpoints", "methods", "status_codes", "durations_us",
+    "billables", "occurred_ats",
+)  # fmt: skip
 
 Waiting = tuple[UsageRecord, asyncio.Future[None]]
 
@@ -112,18 +116,7 @@ def _failed(error: Exception) -> Exception:
 
 def columns(group: list[UsageRecord]) -> dict[str, Any]:
     """The arguments of `usage.record` for a group."""
-    return {
-        "organization_ids": [entry.organization_id for entry in group],
-        "ids": [entry.id for entry in group],
-        "api_key_ids": [entry.api_key_id for entry in group],
-        "endpoints": [entry.endpoint for entry in group],
-        "methods": [entry.method for entry in group],
-        "status_codes": [entry.status_code for entry in group],
-        "durations_us": [entry.duration_us for entry in group],
-        "plans": [entry.plan for entry in group],
-        "billables": [entry.is_billable for entry in group],
-        "occurred_ats": [entry.occurred_at for entry in group],
-    }
+    return dict(zip(_COLUMNS, map(list, zip(*group, strict=True)), strict=True))
 
 
 async def count_month(database: Database, organization_id: OrganizationId, month: str) -> int:

@@ -112,8 +112,5 @@ async def _dial(url: str, parts: dict[str, Any], timeout: float) -> Wire:
 
 def command(words: "tuple[str, ...] | list[str]") -> bytes:
     """A command as it travels."""
-    parts = [b"*%d\r\n" % len(words)]
-    for word in words:
-        raw = word.encode()
-        parts.append(b"$%d\r\n%b\r\n" % (len(raw), raw))
-    return b"".join(parts)
+    packed: bytes = hiredis.pack_command(tuple(words))  # type: ignore[arg-type]  # it takes any number of words
+    return packed

@@ -99,7 +99,7 @@ class Statement:
         if self._name == "messages.send":
             await messages.send(self._database, CALLER, DRAFT, NOW)
         elif self._name == "messages.show":
-            await messages.show(self._database, CALLER, self._message_id)
+            await messages.show(self._database, ORDINARY, self._message_id)
         else:
             await self._in_transaction()
         return time.perf_counter() - started
