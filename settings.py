@@ -53,6 +53,12 @@ class Settings(BaseModel):
     database_url: PostgresUrl = Field(
         description="postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE of this process's own role"
     )
+    replica_url: PostgresUrl | None = Field(
+        None, description="the same role's URL of a streaming standby, for large reads; without it the primary has them"
+    )
+    replica_lag_seconds: int = Field(
+        10, ge=2, le=3600, description="seconds that the standby may be behind before nobody reads there"
+    )
     redis_url: RedisUrl = Field(description="redis://[:PASSWORD@]HOST:PORT[/DB] of a Redis 6.2+ compatible server")
     smtp_url: SmtpUrl = Field(description="smtp://, smtp+starttls:// or smtps://[USER:PASSWORD@]HOST:PORT")
     jwt_secret: SecretStr = Field(min_length=32, description="secret of at least 32 characters that signs sessions")

@@ -1,6 +1,7 @@
 """What `serve` and `worker` ask themselves before they start: is this role bound by row security on every table?"""
 
 import asyncio
+import contextlib
 import time
 
 from cli.errors import CommandError
@@ -26,11 +27,17 @@ def refuse_unsafe_start(settings: Settings) -> None:
 
 
 async def _examine(settings: Settings) -> None:
+    await _examine_at(settings.database_url.get_secret_value(), settings)
+    if settings.replica_url is not None:
+        with contextlib.suppress(Unavailable):  # one that is away is examined by the API when it comes
+            await _examine_at(settings.replica_url.get_secret_value(), settings, patience_seconds=0)
+
+
+async def _examine_at(url: str, settings: Settings, patience_seconds: float = PATIENCE_SECONDS) -> None:
     database = await Database.open(
-        settings.database_url.get_secret_value(), 1, "mts self-check",
-        statement_cache_size=settings.database_statement_cache,
+        url, 1, "mts self-check", statement_cache_size=settings.database_statement_cache
     )  # fmt: skip
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience_seconds
     try:
         while True:
             try:

@@ -33,11 +33,11 @@ def source(script: str) -> str:
 
 
 class Counters:
-    """The connection to Redis. `on_connect` is called for every new connection: the server may have lost state."""
+    """The connection to Redis. All of `on_connect` are called for every new one: the server may have lost state."""
 
     def __init__(self, url: str, on_connect: Callable[[], None] = lambda: None) -> None:
+        self.on_connect = [on_connect]
         self._url = url
-        self._on_connect = on_connect
         self._scripts = {path.stem: source(path.stem) for path in LUA.glob("*.lua") if path.stem != "prelude"}
         self._digests = {name: sha1(text.encode()).hexdigest() for name, text in self._scripts.items()}  # noqa: S324
         self._wire: Wire | None = None
@@ -103,7 +103,8 @@ class Counters:
         """Whatever was remembered is forgotten before the first answer of a new connection can be used."""
         try:
             wire = await Wire.connect(self._url, TIMEOUT)
-            self._on_connect()
+            for forget in self.on_connect:
+                forget()
             self._wire = wire
             self._came_back()
             self._send(wire)

@@ -1,10 +1,9 @@
 """The one door to Postgres: transactions for one organization, for the resolver, and for the usage recorder."""
 
-import asyncio
 import ipaddress
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -14,12 +13,16 @@ from uuid import UUID
 import asyncpg
 
 from db.connections import Connections
-from db.errors import LOST, UNREACHABLE, Unavailable
-from db.types import Actor, OrganizationId
+from db.errors import Unavailable
+from db.lease import Lease, roll_back
+from db.marks import Marks
+from db.patience import PATIENT, Patience
+from db.statements import load
+from db.types import Actor, LogPosition, OrganizationId
+
+queries = load("replica")
 
 _JSON_TYPES = ("json", "jsonb")
-BEGIN_SECONDS = 2
-CONNECT_SECONDS = 5
 _PLAIN_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -37,13 +40,26 @@ _current: ContextVar[Tenant | None] = ContextVar("tenant", default=None)
 
 
 class Database:
-    """The connections of one role."""
+    """The connections of one role.
 
-    def __init__(self, connections: Connections) -> None:
+    `marks` is set where a standby may be read: until where each tenant transaction has written is then noted.
+    """
+
+    def __init__(self, connections: Connections, patience: Patience) -> None:
+        self.marks: Marks | None = None
         self._connections = connections
+        self._patience = patience
 
     @classmethod
-    async def open(cls, url: str, size: int, application_name: str, *, statement_cache_size: int = 100) -> "Database":
+    async def open(
+        cls,
+        url: str,
+        size: int,
+        application_name: str,
+        *,
+        statement_cache_size: int = 100,
+        patience: Patience = PATIENT,
+    ) -> "Database":
         """Connect lazily with up to `size` connections; Postgres may still be away.
 
         Behind a PgBouncer older than 1.21 in transaction mode `statement_cache_size` must be 0.
@@ -51,17 +67,22 @@ class Database:
 
         async def connect() -> Any:
             conn = await asyncpg.connect(
-                url, statement_cache_size=statement_cache_size, timeout=CONNECT_SECONDS, command_timeout=60,
+                url, statement_cache_size=statement_cache_size, timeout=patience.connect,
+                command_timeout=patience.statement,
                 server_settings={"application_name": application_name},
             )  # fmt: skip
             await _prepare(conn)
             return conn
 
-        return cls(Connections(connect, size))
+        return cls(Connections(connect, size), patience)
 
     async def close(self) -> None:
         """Wait for the transactions under way and close all connections."""
         await self._connections.close()
+
+    def cut(self) -> None:
+        """Close all connections at once: what waits for an answer on one of them raises Unavailable."""
+        self._connections.cut()
 
     @asynccontextmanager
     async def tenant(
@@ -72,17 +93,19 @@ class Database:
         read_only: bool = False,
         request_id: str | None = None,
         address: str | None = None,
+        replayed: LogPosition | None = None,
     ) -> AsyncIterator[Tenant]:
         """The only way to a tenant's rows: one transaction with organization, actor and request in its context.
 
         Commits at the end, rolls back on any exception. Raises Unavailable when Postgres is away, RuntimeError when a
-        tenant transaction is open in this task already.
+        tenant transaction is open in this task already. With `replayed` it begins only on a standby that has come so
+        far, and else raises REP01 or REP02 (db/replica.py).
         """
         outer = _current.get()
         if outer is not None and outer.is_open:
             raise RuntimeError("a tenant transaction is open in this task already")
-        begin = _begin(organization_id, actor, read_only, request_id, address)
-        async with self._transaction(begin) as conn:
+        begin = _begin(organization_id, actor, read_only, request_id, address) + _guard(replayed)
+        async with self._transaction(begin, None if read_only else organization_id) as conn:
             tenant = Tenant(conn, organization_id, actor)
             token = _current.set(tenant)
             try:
@@ -97,50 +120,34 @@ class Database:
         async with self._transaction("begin read only" if read_only else "begin") as conn:
             yield conn
 
-    def statement(self) -> "Lease":
+    def statement(self) -> Lease:
         """A connection for one statement that is its own transaction, such as `usage.record(…)`."""
         return Lease(self._connections)
 
     @asynccontextmanager
-    async def _transaction(self, begin: str) -> AsyncIterator[Any]:
+    async def _transaction(self, begin: str, writer: OrganizationId | None = None) -> AsyncIterator[Any]:
+        written = None
         async with self.statement() as conn:
             try:
-                await _start(conn, begin)
+                await _start(conn, begin, self._patience.begin)
                 yield conn
                 await conn.execute("commit")
             except BaseException:
-                await _roll_back(conn)
+                await roll_back(conn)
                 raise
+            if writer is not None:
+                written = await self.written(conn)
+        if writer is not None:
+            await self.note([writer], written)
 
+    async def written(self, conn: Any) -> LogPosition | None:
+        """Where the log ends after a commit on `conn`; None, and nothing is asked, where no standby is read."""
+        return None if self.marks is None else await queries.written(conn)
 
-class Lease:
-    """A connection for a block. Raises Unavailable when Postgres is away, or goes away under a statement."""
-
-    __slots__ = ("_conn", "_connections")
-
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
-        self._conn: Any = None
-
-    async def __aenter__(self) -> Any:
-        try:
-            self._conn = await self._connections.take()
-        except UNREACHABLE as error:
-            raise Unavailable from error
-        return self._conn
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        conn = self._conn
-        # Postgres said goodbye while the connection was idle, and the driver has not seen the end of it yet.
-        is_cut = isinstance(error, asyncpg.InternalClientError)
-        if is_cut and not conn.is_closed():
-            conn.terminate()
-        if isinstance(error, asyncio.CancelledError | TimeoutError):
-            await _roll_back(conn)  # and so waits until Postgres has let go of what was given up
-        is_lost = is_cut or isinstance(error, LOST) or (isinstance(error, asyncpg.InterfaceError) and conn.is_closed())
-        self._connections.give_back(conn)
-        if is_lost:
-            raise Unavailable from error
+    async def note(self, organizations: Iterable[OrganizationId], written: LogPosition | None) -> None:
+        """Let every process know until where these have written, before the answer leaves."""
+        if self.marks is not None and written is not None:
+            await self.marks.note(organizations, written)
 
 
 def _begin(
@@ -160,29 +167,17 @@ def _begin(
     return f"begin {'read only' if read_only else 'read write'}{settings}"
 
 
-async def _start(conn: Any, begin: str) -> None:
-    """A server that does not even begin within two seconds is away."""
+def _guard(replayed: LogPosition | None) -> str:
+    """What else the first message asks of a standby; every later statement sees at least what this one saw."""
+    return "" if replayed is None else f"; select app.require_replayed({int(replayed)})"
+
+
+async def _start(conn: Any, begin: str, seconds: float) -> None:
+    """A server that does not even begin in time is away."""
     try:
-        await conn.execute(begin, timeout=BEGIN_SECONDS)
+        await conn.execute(begin, timeout=seconds)
     except TimeoutError as error:
         raise Unavailable from error
-
-
-async def _roll_back(conn: Any) -> None:
-    """Leave no transaction behind; a connection that cannot say so is thrown away.
-
-    It is said in any case: after a cancellation the driver does not know yet whether BEGIN was carried out.
-    """
-    if conn.is_closed():
-        return
-    try:
-        async with asyncio.timeout(BEGIN_SECONDS):  # the driver itself waits for its cancellation without an end
-            await conn.execute("rollback")
-    except TimeoutError:
-        conn.terminate()  # what went wrong before is what the caller hears
-    except BaseException:
-        conn.terminate()
-        raise
 
 
 async def _prepare(conn: Any) -> None:

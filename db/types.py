@@ -18,6 +18,8 @@ MessageId = NewType("MessageId", UUID)
 EmailId = NewType("EmailId", UUID)
 CycleId = NewType("CycleId", UUID)
 PaymentId = NewType("PaymentId", UUID)
+LogPosition = NewType("LogPosition", int)
+"""A place in the log of a PostgreSQL server (LSN), in bytes from its beginning; it only grows."""
 
 Role = Literal["owner", "admin", "member"]
 Plan = Literal["free", "starter", "pro"]

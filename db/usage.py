@@ -84,6 +84,7 @@ class UsageRecorder:
         try:
             async with asyncio.timeout(SECONDS), self._database.statement() as conn:
                 await queries.record(conn, **columns([entry for entry, _ in group]))
+                written = await self._database.written(conn)
         except (Unavailable, TimeoutError) as error:
             UNRECORDED.inc(len(group))
             log.warning("usage.not_recorded", records=len(group), error=type(error).__name__)
@@ -98,6 +99,7 @@ class UsageRecorder:
             _let_go(group, partial(_failed, error))
         else:
             GROUPS.observe(len(group))
+            await self._database.note({entry.organization_id for entry, _ in group}, written)
             _let_go(group, None)
 
 

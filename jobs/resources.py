@@ -10,6 +10,8 @@ from db.last_seen import SeenSessions
 from db.limits import Limits
 from db.passwords import Passwords
 from db.pool import Database
+from db.replica import Replica
+from db.standby import Address
 from db.types import Clock, system_clock
 from db.usage import UsageRecorder
 from jobs.providers.configured import mail_transport, payment_providers, sms_provider
@@ -22,7 +24,7 @@ from settings import Settings
 
 @dataclass
 class Resources:
-    """Handed to every handler and every job; `payments` by provider name, `sms` None when no provider is configured.
+    """Handed to every handler and every job; `payments` by provider name, `sms` and `replica` None when not configured.
 
     `stopping` is set when the process is asked to end: a long job then finishes what it has in hand and returns.
     """
@@ -37,6 +39,7 @@ class Resources:
     payments: dict[str, PaymentProvider]
     clock: Clock
     passwords: Passwords
+    replica: Replica | None = None
     seen: SeenSessions = field(default_factory=SeenSessions)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -54,6 +57,9 @@ async def open_resources(settings: Settings, clock: Clock = system_clock) -> Asy
         digest = KeyDigest(pepper.get_secret_value() if pepper else None)
         limits = Limits(database, settings.redis_url.get_secret_value(), clock, settings.workers, digest)
         stack.push_async_callback(limits.close)
+        replica = _replica(settings, database, limits)
+        if replica:
+            stack.push_async_callback(replica.close)
         mail = mail_transport(settings)
         stack.push_async_callback(mail.close)
         sms = sms_provider(settings)
@@ -68,4 +74,14 @@ async def open_resources(settings: Settings, clock: Clock = system_clock) -> Asy
         stack.push_async_callback(waker.close)
         passwords = Passwords(settings.bcrypt_rounds)
         stack.callback(passwords.close)
-        yield Resources(settings, database, limits, usage, waker, mail, sms, payments, clock, passwords)
+        yield Resources(settings, database, limits, usage, waker, mail, sms, payments, clock, passwords, replica)
+
+
+def _replica(settings: Settings, database: Database, limits: Limits) -> Replica | None:
+    """The standby, if one is configured; who reads there starts it."""
+    if settings.replica_url is None:
+        return None
+    address = Address(
+        settings.replica_url.get_secret_value(), settings.pool_size, settings.database_statement_cache
+    )  # fmt: skip
+    return Replica(address, database, limits.counters, settings.replica_lag_seconds)

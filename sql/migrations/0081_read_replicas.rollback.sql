@@ -1,0 +1,2 @@
+set local role app_owner;
+drop function app.require_replayed(bigint);
