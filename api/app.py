@@ -147,6 +147,8 @@ def _lifespan(settings: Settings, routers: list[Router]) -> Any:
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with open_resources(settings) as resources:
             await _check_self(resources)
+            if resources.replica:
+                await resources.replica.start()
             gc.collect()
             gc.set_threshold(20_000, 20, 50)  # a request leaves few cycles behind, and is not to pay for looking
             gc.freeze()  # what was imported stays: the collector need not walk through it under load

@@ -53,7 +53,7 @@ class AuditPage(Answer):
     pagination: CursorPagination
 
 
-@router.get("/events", access=Permission.VIEW_AUDIT)
+@router.get("/events", access=Permission.VIEW_AUDIT, replica=True)
 async def events(call: UserCall, query: AuditQuery) -> AuditPage:
     """The organization's audit trail, newest first."""
     before = cursors.decode(query.cursor)[1].int if query.cursor else audit.LAST

@@ -58,20 +58,20 @@ class PaymentStart(Body):
     provider: ProviderName
 
 
-@router.get("/usage", access=Permission.VIEW_BILLING)
+@router.get("/usage", access=Permission.VIEW_BILLING, replica=True)
 async def usage(call: UserCall, query: UsageQuery) -> UsageAnswer:
     """Usage and its cost, by endpoint, key and day; every cost is exact and sums to the total."""
     return await usage_in(call.tenant, query, call.now())
 
 
-@router.get("/history", access=Permission.VIEW_BILLING)
+@router.get("/history", access=Permission.VIEW_BILLING, replica=True)
 async def billing_history(call: UserCall, query: PageQuery) -> History:
     """The invoices, newest first, and what all of them sum to."""
     cycles, totals = await invoices.issued(call.tenant, query.page, query.limit)
     return history(cycles, totals, Pagination.at(query, totals.invoices))
 
 
-@router.get("/calculate", access=Permission.VIEW_BILLING)
+@router.get("/calculate", access=Permission.VIEW_BILLING, replica=True)
 async def calculate(call: UserCall) -> PreviewAnswer:
     """What this month's invoice would be now, computed by the function that will write it."""
     return preview_answer(await invoices.preview(call.tenant, call.now()))
@@ -116,13 +116,13 @@ async def initiate_payment(call: UserCall, body: PaymentStart) -> Checkout:
     )
 
 
-@router.get("/invoices/{invoice_id}.html", access=Permission.VIEW_BILLING)
+@router.get("/invoices/{invoice_id}.html", access=Permission.VIEW_BILLING, replica=True)
 async def invoice_page(call: UserCall, invoice_id: UUID) -> HTMLResponse:
     """An invoice as a page that prints well."""
     return HTMLResponse(html(*await _invoice(call, invoice_id)), headers=DOCUMENT_HEADERS)
 
 
-@router.get("/invoices/{invoice_id}.pdf", access=Permission.VIEW_BILLING)
+@router.get("/invoices/{invoice_id}.pdf", access=Permission.VIEW_BILLING, replica=True)
 async def invoice_paper(call: UserCall, invoice_id: UUID) -> Response:
     """An invoice as PDF."""
     cycle, attempts = await _invoice(call, invoice_id)
@@ -131,7 +131,7 @@ async def invoice_paper(call: UserCall, invoice_id: UUID) -> Response:
     return Response(paper, media_type="application/pdf", headers=DOCUMENT_HEADERS | name)
 
 
-@router.get("/invoices/{invoice_id}", access=Permission.VIEW_BILLING)
+@router.get("/invoices/{invoice_id}", access=Permission.VIEW_BILLING, replica=True)
 async def invoice(call: UserCall, invoice_id: UUID) -> InvoiceDetails:
     """An invoice with its lines and payments."""
     return InvoiceDetails.made(*await _invoice(call, invoice_id))

@@ -1,7 +1,7 @@
 """What a handler is given: who calls, the open tenant transaction, and what the process holds."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 
 from starlette.requests import Request
@@ -13,7 +13,7 @@ from api.tokens import Claims
 from db.limits import Admission, ResolvedKey
 from db.pool import Tenant
 from db.sessions import Seat
-from db.types import Actor, OrganizationId
+from db.types import Actor, LogPosition, OrganizationId
 from jobs.resources import Resources
 from settings import Settings
 
@@ -94,12 +94,15 @@ class TenantCall(PublicCall):
         return self._tenant
 
     @asynccontextmanager
-    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Tenant]:
-        """One tenant transaction of this caller; commits at the end, rolls back on any error."""
+    async def transaction(
+        self, *, read_only: bool = False, replayed: LogPosition | None = None
+    ) -> AsyncIterator[Tenant]:
+        """One tenant transaction of this caller; commits at the end, rolls back on any error.
+
+        With `replayed` it reads on the replica, and raises ElsewhereError when that cannot answer.
+        """
         self._after_commit.clear()  # those of a former transaction that rolled back
-        async with self.resources.database.tenant(
-            self.organization_id, self.actor, read_only=read_only, request_id=self.request_id, address=self.address
-        ) as tenant:
+        async with self._open(read_only, replayed) as tenant:
             self._tenant = tenant
             try:
                 yield tenant
@@ -107,6 +110,14 @@ class TenantCall(PublicCall):
                 self._tenant = None
         while self._after_commit:
             await self._after_commit.pop(0)()
+
+    def _open(self, read_only: bool, replayed: LogPosition | None) -> AbstractAsyncContextManager[Tenant]:
+        replica, organization_id, actor = self.resources.replica, self.organization_id, self.actor
+        if replica is not None and replayed is not None:
+            return replica.tenant(organization_id, actor, replayed, self.request_id, self.address)
+        return self.resources.database.tenant(
+            organization_id, actor, read_only=read_only, request_id=self.request_id, address=self.address
+        )
 
     def after_commit(self, step: Callable[[], Awaitable[None]]) -> None:
         """Run `step` once the transaction has committed, before the answer leaves; never when it rolls back."""

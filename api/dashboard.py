@@ -81,7 +81,7 @@ class KeyUsages(Answer):
     period: Period
 
 
-@router.get("/stats", access=Permission.VIEW_DASHBOARD)
+@router.get("/stats", access=Permission.VIEW_DASHBOARD, replica=True)
 async def stats(call: UserCall) -> StatsAnswer:
     """The head of the dashboard."""
     found = await dashboard.stats(call.tenant, call.now())
@@ -91,14 +91,14 @@ async def stats(call: UserCall) -> StatsAnswer:
     )
 
 
-@router.get("/usage-graph", access=Permission.VIEW_DASHBOARD)
+@router.get("/usage-graph", access=Permission.VIEW_DASHBOARD, replica=True)
 async def usage_graph(call: UserCall) -> Graph:
     """Requests of the last thirty days, day by day, days without any too."""
     days = await dashboard.usage_graph(call.tenant, call.now())
     return Graph(period=_period(call), data=[Day.of(day) for day in days])
 
 
-@router.get("/api-keys", access=Permission.VIEW_DASHBOARD)
+@router.get("/api-keys", access=Permission.VIEW_DASHBOARD, replica=True)
 async def api_keys(call: UserCall) -> KeyUsages:
     """Every key with its requests and cost of the last thirty days."""
     found = await dashboard.api_keys(call.tenant, call.now())

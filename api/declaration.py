@@ -32,6 +32,7 @@ class Declaration:
     read_only: bool
     transaction: bool
     at_once: bool
+    replica: bool
     verified: bool
     cache: str
     errors: tuple[str, ...]

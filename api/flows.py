@@ -6,7 +6,7 @@ from api.call import KeyCall, PublicCall, SignedCall, UserCall
 from api.endpoint import Endpoint, Flow
 from api.exchange import Exchange
 from api.inputs import read_body
-from api.middleware import authentication, idempotency, limit, usage
+from api.middleware import authentication, idempotency, limit, replica, usage
 from api.middleware.recovery import refusal_of
 from api.permissions import PUBLIC, SIGNED
 from api.permissions import Scope as KeyScope
@@ -44,10 +44,13 @@ async def user(endpoint: Endpoint, exchange: Exchange, scope: Scope, receive: Re
     declared = endpoint.declared
     if declared.at_once:
         return await endpoint.run(call, raw)
+    replayed = await replica.place(endpoint, call)
     async with call.transaction(read_only=declared.read_only or not declared.transaction) as tenant:
         await authentication.take_seat(endpoint, call, tenant)
-        if declared.transaction:
+        if declared.transaction and replayed is None:
             return await idempotency.once(endpoint, call, claims.user_id, raw)
+    if replayed is not None:
+        return await replica.read(endpoint, call, raw, replayed)
     return await idempotency.apart(endpoint, call, claims.user_id, raw)
 
 
@@ -77,6 +80,9 @@ async def _with_key(
         return await endpoint.run(call, raw)
     if not endpoint.declared.transaction:
         return await idempotency.apart(endpoint, call, key_id, raw)
+    replayed = await replica.place(endpoint, call)
+    if replayed is not None:
+        return await replica.read(endpoint, call, raw, replayed)
     async with call.transaction(read_only=endpoint.declared.read_only):
         return await idempotency.once(endpoint, call, key_id, raw)
 

@@ -43,13 +43,13 @@ async def live(call: PublicCall) -> Response:
 async def ready(call: PublicCall) -> Response:
     """Readiness.
 
-    Whether this process should be sent requests: its database answers and keeps tenants apart. Without Redis it
-    is degraded, and serves all the same.
+    Whether this process should be sent requests: its database answers and keeps tenants apart. Without Redis
+    or its read replica it is degraded, and serves all the same.
     """
     reasons = await _database(call.resources) or await _verdicts(call.resources)
     if reasons:
         return JSONResponse({"status": "not ready", "reasons": reasons}, 503)
-    degraded = await _redis(call.resources)
+    degraded = await _redis(call.resources) + _replica(call.resources)
     return JSONResponse({"status": "degraded" if degraded else "ready", "reasons": degraded})
 
 
@@ -75,6 +75,11 @@ async def _redis(resources: Resources) -> list[str]:
         return []
     except Unavailable:
         return ["redis connection failed"]
+
+
+def _replica(resources: Resources) -> list[str]:
+    replica = resources.replica
+    return [f"replica {replica.trouble}"] if replica and replica.trouble else []
 
 
 async def _verdicts(resources: Resources) -> list[str]:

@@ -37,6 +37,7 @@ class Options(TypedDict, total=False):
     # One statement is the whole transaction, unless an Idempotency-Key needs one around it; of a person's session it is
     # also what checks the seat, so no permission can be declared with it.
     at_once: bool
+    replica: bool  # a large read, whose figures may come from a standby (api/middleware/replica.py)
     transaction: bool  # False for a handler that talks to the outside and opens `call.transaction()` itself
     verified: bool  # the seat's e-mail must be verified
     cache: str  # Cache-Control; "no-store" unless said otherwise
@@ -116,6 +117,9 @@ class Router:
             raise TypeError(f"{method} {template}: an Idempotency-Key needs a caller of one organization, and a write")
         if options.get("at_once") and not isinstance(access, Scope) and (access is not ANY_USER or method != "GET"):
             raise TypeError(f"{method} {template}: only a look that any user may have is one statement")
+        only_reads = method == "GET" and not options.get("writes", False) and not options.get("at_once", False)
+        if options.get("replica", False) and not (only_reads and options.get("transaction", True)):
+            raise TypeError(f"{method} {template}: a replica is for what only reads, in one transaction")
         return Declaration(
             method=method,
             template=template,
@@ -129,6 +133,7 @@ class Router:
             read_only=method == "GET" and not options.get("writes", False),
             transaction=options.get("transaction", True),
             at_once=options.get("at_once", False),
+            replica=options.get("replica", False),
             verified=options.get("verified", False),
             cache=options.get("cache", "no-store"),
             errors=options.get("errors", ()),

@@ -116,7 +116,7 @@ async def show(call: KeyCall, message_id: str) -> SentMessage:
     return _sent(found)
 
 
-@router.get("", access=Scope.MESSAGES_READ)
+@router.get("", access=Scope.MESSAGES_READ, replica=True)
 async def listing(call: KeyCall, query: MessageQuery) -> MessagePage:
     """The organization's messages, newest first."""
     before = cursors.decode(query.cursor)[1] if query.cursor else messages.LAST

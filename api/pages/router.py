@@ -23,17 +23,18 @@ Shown = Callable[..., Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may, and how often."""
+    """Who may, how often, and whether what is shown may come from a replica."""
 
     access: AccessRule
     verified: bool = False
     limit: Limit | None = None
+    replica: bool = False
 
     @classmethod
     def of(cls, router: Router, handler: Handler) -> "Rule":
         """The rule of an endpoint of the API, so that a page never has one of its own."""
         declared = next(endpoint.declared for endpoint in router.endpoints if endpoint.handler is handler)
-        return cls(declared.access, declared.verified, declared.limit)
+        return cls(declared.access, declared.verified, declared.limit, declared.replica)
 
 
 ANYBODY = Rule(PUBLIC, limit=BY_ADDRESS)
@@ -51,7 +52,9 @@ class Pages:
     def show(self, path: str, rule: Rule, *, outside: bool = False, writes: bool = False) -> Callable[[H], H]:
         """Register a page that is read, in one transaction; with `outside` the handler opens its own."""
         limit = BY_ADDRESS if rule.access is PUBLIC else BY_USER
-        return self.router.get(path, access=rule.access, limit=limit, transaction=not outside, writes=writes)
+        return self.router.get(
+            path, access=rule.access, limit=limit, replica=rule.replica, transaction=not outside, writes=writes
+        )  # fmt: skip
 
     def submit(self, path: str, rule: Rule, again: Shown, *, outside: bool = False) -> Callable[[H], H]:
         """Register what a form does; when it is refused, `again` shows the page with the form and the reason.

@@ -10,8 +10,9 @@ import pytest
 
 from db import keys
 from db.errors import Unauthorized
+from db.lease import Lease
 from db.limits import Limits
-from db.pool import Database, Lease, Tenant
+from db.pool import Database, Tenant
 from db.types import SYSTEM, system_clock
 from tests.founding import Founded
 from tests.servers import Urls

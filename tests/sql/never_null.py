@@ -22,7 +22,8 @@ REASONS: dict[str, dict[str, str]] = {
         "sessions.device": "created_at",
         "sessions.list_live": "id organization_id created_at last_seen_at expires_at",
         "sessions.seat": "account_id email",
-        "sessions.whoami": "account_id user_id role created_at email status organization_name organization_email plan founded_at",
+        "sessions.whoami": "account_id user_id role created_at email status "
+        "organization_name organization_email plan founded_at",
         "team.get_member": "email",
         "team.list_members": "email",
         "team.resolve": "organization_id invitation_id",
