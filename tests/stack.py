@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import re
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -23,7 +23,8 @@ import psycopg
 import pytest
 import uvicorn
 
-from api.app import create_app
+from api.app import SUBJECTS, create_app
+from api.http import Router
 from jobs.providers.sandbox.mail import start_smtp
 from jobs.providers.sandbox.mail_store import CaughtMail, Mailbox
 from jobs.resources import Resources, open_resources
@@ -128,12 +129,16 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(settings: Settings, clock: TurnableClock) -> AsyncIterator[tuple[httpx.AsyncClient, Resources]]:
+async def serving(
+    settings: Settings, clock: TurnableClock, subjects: Iterable[Router] = SUBJECTS
+) -> AsyncIterator[tuple[httpx.AsyncClient, Resources]]:
     """The product on a free port: a client of it, and what its process holds."""
     # Named TCP, so that asyncio sends small answers at once instead of waiting 40 ms for more.
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(create_app(settings), access_log=False, proxy_headers=False, log_level="error")
+        config = uvicorn.Config(
+            create_app(settings, subjects), access_log=False, proxy_headers=False, log_level="error"
+        )
         server = _Server(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
