@@ -15,6 +15,15 @@ from api.routing import RouteTable
 from settings import ROOT
 
 
+@pytest.mark.parametrize("option", [{"writes": True}, {"transaction": False}, {"at_once": True}])
+def test_a_replica_is_for_what_only_reads_in_one_transaction(option: dict[str, bool]) -> None:
+    router = Router("/x", tag="X")
+    with pytest.raises(TypeError, match="only reads"):
+        router.get("", access=ANY_USER, replica=True, **option)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="only reads"):
+        router.post("", access=ANY_USER, replica=True)
+
+
 def test_an_endpoint_without_access_cannot_be_registered() -> None:
     router = Router("/x", tag="X")
     with pytest.raises(TypeError, match="access"):

@@ -1,8 +1,13 @@
 """Who is let through to a standby: row security holds there, and nobody reads a server that is no standby of ours."""
 
+from pathlib import Path
+
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
+from cli.errors import CommandError
+from cli.self_check import refuse_unsafe_start
 from db.checks import UnsafeRole
 from db.counters import Counters
 from db.pool import Database
@@ -14,6 +19,7 @@ from tests.replica.conftest import Scene, on, until
 from tests.replica.standby import Standby as Server
 from tests.replica.standby import execute, standby_of
 from tests.servers import TestServers, Urls
+from tests.stack import settings_for
 
 OWN = "select organization_id from tenancy.organizations"
 
@@ -55,6 +61,17 @@ async def test_a_process_refuses_to_start_on_a_standby_that_row_security_does_no
         await replica.start()
     await replica.close()
     await primary.close()
+
+
+def test_so_does_the_command_with_a_sentence(own: TestServers, own_urls: Urls, standby: Server, tmp_path: Path) -> None:
+    settings = settings_for(own_urls.api, own.redis_url("0"), 9, tmp_path)
+    for url, refusal in ((on(own_urls.superuser, standby), "superuser"), ("postgresql://a:b@127.0.0.1:9/none", None)):
+        given = settings.model_copy(update={"replica_url": SecretStr(url)})
+        if refusal is None:
+            refuse_unsafe_start(given)  # a standby that is away stops nobody
+        else:
+            with pytest.raises(CommandError, match=refusal):
+                refuse_unsafe_start(given)
 
 
 async def test_only_a_standby_of_the_very_primary_is_read(replica_url: str, standby: Server, own_urls: Urls) -> None:
