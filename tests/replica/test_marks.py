@@ -110,4 +110,4 @@ async def test_a_write_costs_one_round_trip_more_where_a_standby_is_read_and_non
 
 
 def _again(entry: UsageRecord) -> UsageRecord:
-    return UsageRecord(new_id(), *(getattr(entry, name) for name in entry.__slots__[1:]))
+    return entry._replace(id=new_id())
