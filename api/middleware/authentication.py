@@ -54,8 +54,9 @@ def presented_key(exchange: Exchange) -> str:
     Raises Unauthorized MISSING_API_KEY without one, Invalid INVALID_REQUEST when two headers disagree.
     """
     header = exchange.header(b"x-api-key")
-    bearer_token = (exchange.header(b"authorization") or "").partition(" ")[2]
-    token = bearer_token if bearer_token.startswith(_KEY_PREFIX) else None  # a session's token is not a key
+    scheme, _, credentials = (exchange.header(b"authorization") or "").partition(" ")
+    # A session's token is not a key, and what another scheme carries is none either.
+    token = credentials if scheme.lower() == "bearer" and credentials.startswith(_KEY_PREFIX) else None
     if header and token and header != token:
         raise Invalid("INVALID_REQUEST", "X-API-Key and Authorization carry different keys")
     key = header or token

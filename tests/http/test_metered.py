@@ -26,6 +26,7 @@ def test_a_key_is_taken_from_either_header_but_not_from_two_that_differ(client: 
     both = {"X-API-Key": planted.key, "Authorization": f"Bearer {planted.narrow_key}"}
     error(client.post(path, headers=both), 400, "INVALID_REQUEST")
     error(client.post(path), 401, "MISSING_API_KEY")
+    error(client.post(path, headers={"Authorization": f"Basic {planted.key}"}), 401, "MISSING_API_KEY")
     error(client.post(path, headers=planted.headers("owner")), 401, "MISSING_API_KEY")
     for key in ("sk_live_x", "sk_live_" + "0" * 64, "x" * 10_000, "ключ"):
         error(client.post(path, headers={b"X-API-Key": key.encode()}), 401, "INVALID_API_KEY")

@@ -13,6 +13,8 @@ from jobs.usage import UNSUBSCRIBE
 from tests.stack import Stack
 from tests.visitors import PASSWORD, Person
 
+# However fast the tests ask, none is answered that it asks too often.
+NO_HURRY = "update tenancy.organizations set rate_limit_override = 100000 where organization_id = %s returning name"
 CYCLE = """
 insert into billing.billing_cycles (organization_id, id, period_start, period_end, organization_name,
     organization_email, plan, currency, total_requests, total_amount_minor, number, issued_at, due_date)
@@ -59,6 +61,7 @@ class House:
 async def build(stack: Stack, word: str) -> House:
     """Found it through the product's own doors; only the invoice and its payment are written by hand."""
     owner = await stack.register(f"{word} Holding")
+    stack.rows(NO_HURRY, owner.organization["id"])
     member = await stack.join(owner)
     key = (await owner.post("/keys", {"name": f"{word} key"})).data
     house = House(owner, member, key["key"], words=[word, owner.email, member.email])
