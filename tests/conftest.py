@@ -33,6 +33,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         del config.stash[SERVERS]
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The score of tests/isolation/test_mutations.py: each of its tests breaks one guard, or as many as it says."""
+    noticed = broken = 0
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if "isolation/test_mutations.py" in report.nodeid and report.when == "call":
+                said = dict(report.user_properties).get("mutations", [int(report.passed), 1])
+                noticed, broken = noticed + said[0], broken + said[1]
+    if broken:
+        score = 100 * noticed / broken
+        terminalreporter.write_line(f"mutation score: {noticed} of {broken} broken guards noticed, {score:.4g} %")
+
+
 @pytest.fixture(scope="session")
 def servers(pytestconfig: pytest.Config) -> TestServers:
     """The run's servers."""
