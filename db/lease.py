@@ -8,7 +8,7 @@ import asyncpg
 from db.connections import Connections
 from db.errors import LOST, UNREACHABLE, Unavailable
 
-ROLLBACK_SECONDS = 2
+ROLLBACK_SECONDS = 1
 
 
 class Lease:
@@ -31,10 +31,10 @@ class Lease:
         conn = self._conn
         # Postgres said goodbye while the connection was idle, and the driver has not seen the end of it yet.
         is_cut = isinstance(error, asyncpg.InternalClientError)
-        if is_cut and not conn.is_closed():
-            conn.terminate()
-        if isinstance(error, asyncio.CancelledError | TimeoutError):
+        if isinstance(error, asyncio.CancelledError):
             await roll_back(conn)  # and so waits until Postgres has let go of what was given up
+        elif is_cut or isinstance(error, TimeoutError):
+            conn.terminate()
         is_lost = is_cut or isinstance(error, LOST) or (isinstance(error, asyncpg.InterfaceError) and conn.is_closed())
         self._connections.give_back(conn)
         if is_lost:

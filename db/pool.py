@@ -142,7 +142,10 @@ class Database:
 
     async def written(self, conn: Any) -> LogPosition | None:
         """Where the log ends after a commit on `conn`; None, and nothing is asked, where no standby is read."""
-        return None if self.marks is None else await queries.written(conn)
+        if self.marks is None:
+            return None
+        position: int = await queries.written(conn)
+        return LogPosition(position)
 
     async def note(self, organizations: Iterable[OrganizationId], written: LogPosition | None) -> None:
         """Let every process know until where these have written, before the answer leaves."""

@@ -77,10 +77,10 @@ class Standby:
         try:
             async with asyncio.timeout(EXAMINE_SECONDS), self.door.resolver(read_only=True) as conn:
                 await checks.refuse_unsafe(conn)
-                is_ours = system == await queries.system(conn)
+                found: int = await queries.system(conn)
         except GONE as error:
             raise Unusable("does not answer") from error
-        if not is_ours:
+        if found != system:
             raise Unusable("is a standby of another server")
 
 

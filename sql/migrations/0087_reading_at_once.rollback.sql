@@ -22,16 +22,5 @@ $$;
 set local role app_owner;
 drop function tenancy.whoami(uuid, uuid, uuid, timestamptz);
 drop function messaging.show(uuid, uuid);
-create function messaging.show(organization uuid, key uuid, request text, address text, wanted_id uuid) returns setof messaging.messages
-language plpgsql
-set search_path = ''
-as $$
-begin
-    perform app.enter(organization, key, request, address);
-    return query select m.* from messaging.messages m where m.organization_id = organization and m.id = wanted_id;
-end
-$$;
 comment on function messaging.show(uuid, uuid, text, text, uuid) is 'One message of an organization, in a transaction of its own.';
-revoke execute on function messaging.show(uuid, uuid, text, text, uuid) from public;
-grant execute on function messaging.show(uuid, uuid, text, text, uuid) to app_api;
 drop function app.enter_to_read(uuid);

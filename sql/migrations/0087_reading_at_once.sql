@@ -20,7 +20,6 @@ $$;
 comment on function app.enter_to_read(uuid) is
     'Takes the rest of this transaction into an organization, on behalf of nobody who could change something; raises ORG01 inside another one.';
 
-drop function messaging.show(uuid, uuid, text, text, uuid);
 create function messaging.show(organization uuid, wanted_id uuid) returns setof messaging.messages
 language plpgsql
 set search_path = ''
@@ -31,6 +30,8 @@ begin
 end
 $$;
 comment on function messaging.show(uuid, uuid) is 'One message of an organization, in a transaction of its own.';
+comment on function messaging.show(uuid, uuid, text, text, uuid) is
+    'As show(uuid, uuid), for processes of the release before while a new one is rolled out; the next release drops it.';
 
 create function tenancy.whoami(organization uuid, wanted_user_id uuid, wanted_session_id uuid, at_time timestamptz)
 returns table (

@@ -21,6 +21,7 @@ FORBIDDEN = {
     "autocommit": re.compile(r"autocommit"),
     "a connection of its own": re.compile(r"(?:asyncpg|psycopg)\.connect\("),
 }
+DOOR = ROOT / "db" / "pool.py"
 FILES = [
     file
     for folder in ("api", "jobs", "db")
@@ -35,7 +36,8 @@ def found(text: str) -> set[str]:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_nothing_goes_past_the_door(file: Path) -> None:
-    assert found(file.read_text()) == set()
+    allowed = {"a connection of its own"} if file == DOOR else set()
+    assert found(file.read_text()) == allowed
 
 
 @pytest.mark.parametrize(

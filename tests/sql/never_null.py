@@ -22,7 +22,7 @@ REASONS: dict[str, dict[str, str]] = {
         "sessions.device": "created_at",
         "sessions.list_live": "id organization_id created_at last_seen_at expires_at",
         "sessions.seat": "account_id email",
-        "sessions.whoami": "account_id user_id role created_at email status "
+        "sessions.whoami": "account_id user_id role created_at email "
         "organization_name organization_email plan founded_at",
         "team.get_member": "email",
         "team.list_members": "email",
