@@ -25,12 +25,15 @@ class Connections:
         self._turn = asyncio.Semaphore(size)
         self._idle: list[tuple[Any, float]] = []
         self._open: set[Any] = set()
+        self._is_cut = False
         self._look: asyncio.TimerHandle | None = None
 
     async def take(self) -> Any:
-        """An open connection; wait for one's turn. Raises what connecting raises."""
+        """An open connection; wait for one's turn. Raises what connecting raises, InterfaceError after `cut`."""
         await self._turn.acquire()
         try:
+            if self._is_cut:
+                raise asyncpg.InterfaceError("the connections were cut")
             while self._idle:
                 conn, _ = self._idle.pop()
                 if not conn.is_closed():
@@ -62,7 +65,8 @@ class Connections:
         self._idle.clear()
 
     def cut(self) -> None:
-        """Close all connections at once, also those in use."""
+        """Close all connections at once, also those in use; nobody gets one any more."""
+        self._is_cut = True
         for conn in self._open:
             conn.terminate()
 

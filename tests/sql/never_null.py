@@ -55,6 +55,8 @@ REASONS: dict[str, dict[str, str]] = {
         "billing.release": "release",
         "maintenance.forget_finished_jobs": "forget_finished",
         "maintenance.rescue_stalled_jobs": "rescue_stalled",
+        "replica.system": "system_identifier",
+        "replica.written": "int8",
         "sessions.revoke_all": "revoke_sessions",
     },
     "The statement itself has just written it, compared it or made it of what is not null.": {
@@ -86,6 +88,7 @@ ALWAYS_THERE = {
     "payments.apply": "The function returns one row or raises.",
     "plans.change": "The caller holds the lock on this very row.",
     "plans.rank": "Every plan has a price on every day.",
+    "replica.system": "The function returns one row.",
     "suppressions.get": "The entry was found to be there by the insert before.",
 }
 
