@@ -1,5 +1,7 @@
 """Procrastinate's own connections to its schema, over tables that have row security."""
 
+import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,6 +9,11 @@ from typing import Any
 import procrastinate
 import psycopg
 from procrastinate import exceptions
+from procrastinate.sql import queries
+
+ENDINGS = (queries["finish_job"], queries["retry_job"])
+ENDING_SECONDS, ENDING_PAUSE = 30.0, 0.25
+"""How long what became of a job is told again; by then the worker has no heartbeat, and others take its jobs over."""
 
 
 class QueueConnector(procrastinate.PsycopgConnector):
@@ -16,9 +23,25 @@ class QueueConnector(procrastinate.PsycopgConnector):
     """
 
     async def execute_query_async(self, query: str, **arguments: Any) -> None:
-        """Run a statement."""
-        with _named_violations():
-            await super().execute_query_async(query, **arguments)
+        """Run a statement; the one that ends a job is repeated while Postgres is away.
+
+        Nobody tells it again, and a job that was not ended is under way for as long as its worker lives: it would hold
+        its lock, and whatever waits for that, for days.
+        """
+        deadline = time.monotonic() + (ENDING_SECONDS if query in ENDINGS else 0)
+        is_repeated = False
+        while True:
+            try:
+                with _named_violations():
+                    await super().execute_query_async(query, **arguments)
+                return
+            except exceptions.ConnectorException as error:
+                if is_repeated and isinstance(error.__cause__, psycopg.errors.RaiseException):
+                    return  # it had been heard the first time
+                if not isinstance(error.__cause__, psycopg.OperationalError) or time.monotonic() > deadline:
+                    raise
+            is_repeated = True
+            await asyncio.sleep(ENDING_PAUSE)
 
     async def execute_query_one_async(self, query: str, **arguments: Any) -> dict[str, Any]:
         """The first row of a statement."""
