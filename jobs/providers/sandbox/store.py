@@ -12,6 +12,8 @@ create table if not exists objects (
     seq integer primary key autoincrement, kind text not null, id text not null, body text not null, unique (kind, id)
 );
 create index if not exists objects_intent on objects (kind, json_extract(body, '$.payment_intent'));
+create index if not exists objects_reference on objects (kind, json_extract(body, '$.reference'));
+create index if not exists objects_transaction on objects (kind, json_extract(body, '$.transaction'));
 create table if not exists answers (
     provider text, key text, fingerprint text, status integer, body text, primary key (provider, key)
 );
