@@ -25,6 +25,7 @@ import uvicorn
 
 from api.app import SUBJECTS, create_app
 from api.http import Router
+from db.types import Clock
 from jobs.providers.sandbox.mail import start_smtp
 from jobs.providers.sandbox.mail_store import CaughtMail, Mailbox
 from jobs.resources import Resources, open_resources
@@ -130,7 +131,7 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, clock: TurnableClock, subjects: Iterable[Router] = SUBJECTS
+    settings: Settings, clock: Clock, subjects: Iterable[Router] = SUBJECTS
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Resources]]:
     """The product on a free port: a client of it, and what its process holds."""
     # Named TCP, so that asyncio sends small answers at once instead of waiting 40 ms for more.

@@ -23,6 +23,7 @@ from tests.money.oracle import LIST_PRICES, History, Made, Price, base_of, days_
 from tests.servers import Urls
 
 ORGANIZATIONS, MONTHS, FIRST = 20, 14, date(2031, 1, 1)  # the second seed ends in the leap February of 2036
+AT_ONCE = 32
 PLANS: list[Plan] = ["free", "starter", "pro"]
 AGREED = Price(1000, 20, 7, 3)
 
@@ -35,10 +36,11 @@ class Killed(Exception):
 class Life:
     """One organization, and what the oracle must know about it."""
 
-    founded: Founded
-    key: ApiKeyId
     since: datetime
     segments: list[tuple[datetime, str]]
+    chance: random.Random
+    founded: Founded = field(init=False)
+    key: ApiKeyId = field(init=False)
     pending: Plan | None = None
     made: list[Made] = field(default_factory=list)
 
@@ -54,7 +56,7 @@ class Life:
 
 
 class World:
-    """Makes things happen, in the order of time, with one seed."""
+    """Makes things happen, for each organization in the order of time and with a chance of its own, from one seed."""
 
     def __init__(self, database: Database, chance: random.Random) -> None:
         self.database = database
@@ -62,29 +64,44 @@ class World:
         self.recorder = UsageRecorder(database)
         self.lives: list[Life] = []
 
+    async def each(self, act: Callable[[Life], Awaitable[None]], lives: list[Life] | None = None) -> None:
+        """Do something for every organization, or for some of them, many at once."""
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def one(life: Life) -> None:
+            async with turns:
+                await act(life)
+
+        async with asyncio.TaskGroup() as group:
+            for life in self.lives if lives is None else lives:
+                group.create_task(one(life))
+
     async def tenant(self, life: Life, act: Callable[[Tenant], Awaitable[Any]], dies: float = 0.0) -> Any:
         """One transaction, which may die before its commit and is then done again."""
         while True:
             with suppress(Killed):
                 async with self.database.tenant(life.founded.organization_id, SYSTEM) as tenant:
                     result = await act(tenant)
-                    if self.chance.random() < dies:
+                    if life.chance.random() < dies:
                         raise Killed
                 return result
 
     async def live(self, month: date) -> None:
         """A month of plan changes and requests."""
-        for life in self.lives:
+
+        async def one(life: Life) -> None:
             life.turn(month)
-            moments = sorted(self.moment(month) for _ in range(self.chance.randint(2, 9)))
+            moments = sorted(moment_of(month, life.chance) for _ in range(life.chance.randint(2, 9)))
             for at in (moment for moment in moments if moment > life.since):
-                if self.chance.random() < 0.2:
+                if life.chance.random() < 0.2:
                     await self.change_plan(life, at)
                 else:
-                    await self.use(life, at, self.chance.randint(1, 20))
+                    await self.use(life, at, life.chance.randint(1, 20))
+
+        await self.each(one)
 
     async def change_plan(self, life: Life, at: datetime) -> None:
-        wanted = self.chance.choice(PLANS)
+        wanted = life.chance.choice(PLANS)
         try:
             changed = await self.tenant(life, lambda tenant: plans.change(tenant, wanted, at))
         except Conflict:
@@ -104,16 +121,19 @@ class World:
 
     async def late(self, month: date) -> None:
         """Requests that reach the books only after their month was closed."""
-        for life in self.chance.sample(self.lives, 5):
-            await self.use(life, max(self.moment(month), life.since + timedelta(seconds=1)), self.chance.randint(1, 15))
+
+        async def one(life: Life) -> None:
+            at = max(moment_of(month, life.chance), life.since + timedelta(seconds=1))
+            await self.use(life, at, life.chance.randint(1, 15))
+
+        await self.each(one, self.chance.sample(self.lives, max(5, len(self.lives) // 5)))
 
     async def close(self, month: date) -> None:
         """Three workers at once for each organization, any of which may die at any time."""
         at = datetime.combine(next_month(month), datetime.min.time(), UTC) + timedelta(minutes=10)
         async with self.database.resolver() as conn:
             await billing.close_month(conn, month, at)
-        workers = [self.close_one(life, at) for life in self.lives for _ in range(3)]
-        await asyncio.gather(*workers)
+        await self.each(lambda life: self.close_one(life, at), self.lives * 3)
 
     async def close_one(self, life: Life, at: datetime) -> None:
         async def write(tenant: Tenant) -> bool:
@@ -127,14 +147,17 @@ class World:
 
     async def pay(self, now: datetime) -> None:
         """Most of what is owed is paid, some of it twice, some of it given back; the provider repeats itself."""
-        for life in self.lives:
+
+        async def one(life: Life) -> None:
             for cycle in await self.tenant(life, invoices.unpaid):
-                if self.chance.random() < 0.8:
+                if life.chance.random() < 0.8:
                     await self.pay_one(life, cycle, now)
+
+        await self.each(one)
 
     async def pay_one(self, life: Life, cycle: invoices.Cycle, now: datetime) -> None:
         first = await self.attempt(life, cycle.id, cycle.outstanding, now)
-        given_up = self.chance.random() < 0.3
+        given_up = life.chance.random() < 0.3
         if given_up:
             await self.tenant(life, lambda tenant: payments.end(tenant, first.id, "expired", now))
         last = await self.attempt(life, cycle.id, cycle.outstanding, now) if given_up else first
@@ -144,14 +167,14 @@ class World:
             Told("pending", 0, None),
             Told("expired", 0, None),
         ]
-        self.chance.shuffle(told)
+        life.chance.shuffle(told)
         for word in told:
             await self.tell(life, last, word, now)
-        if given_up and self.chance.random() < 0.5:
+        if given_up and life.chance.random() < 0.5:
             await self.tell(life, first, Told("succeeded", 0, "pi"), now)
             await self.give_back(life, first, now)
-        elif self.chance.random() < 0.1:
-            part = self.chance.randint(1, last.amount_minor)
+        elif life.chance.random() < 0.1:
+            part = life.chance.randint(1, last.amount_minor)
             for word in (
                 Told("refunded" if part == last.amount_minor else "succeeded", part, "pi"),
                 Told("succeeded", 0, "pi"),
@@ -178,10 +201,11 @@ class World:
         assert surplus == attempt.amount_minor, "the invoice was paid already"
         await self.tell(life, attempt, Told("refunded", surplus, "pi"), now)
 
-    def moment(self, month: date) -> datetime:
-        """Some time in a month."""
-        seconds = self.chance.randrange(len(days_of(month)) * 86_400)
-        return datetime.combine(month, datetime.min.time(), UTC) + timedelta(seconds=seconds)
+
+def moment_of(month: date, chance: random.Random) -> datetime:
+    """Some time in a month."""
+    seconds = chance.randrange(len(days_of(month)) * 86_400)
+    return datetime.combine(month, datetime.min.time(), UTC) + timedelta(seconds=seconds)
 
 
 @pytest.mark.slow
@@ -198,22 +222,27 @@ async def test_at_the_end_every_figure_agrees(database: Database, urls: Urls, se
         month = next_month(month)
         await world.pay(datetime.combine(month, datetime.min.time(), UTC) + timedelta(days=3))
     await world.close(month)
-    for life in world.lives:
-        await compare(world, life, first)
+    await world.each(lambda life: compare(world, life, first))
 
 
-async def populate(world: World, urls: Urls, first: date) -> None:
+async def populate(world: World, urls: Urls, first: date, organizations: int = ORGANIZATIONS) -> None:
+    """Organizations founded at some time of the first month, each with a key and a price of its own."""
+
+    async def one(life: Life) -> None:
+        life.founded = await found(world.database, life.segments[0][1], life.since)  # type: ignore[arg-type]
+        life.key = (await new_key(world.database, life.founded)).key.id
+
+    for _ in range(organizations):
+        chance = random.Random(world.chance.random())
+        since = moment_of(first, chance)
+        world.lives.append(Life(since, [(since, chance.choice(PLANS))], chance))
+    await world.each(one)
     owner = await asyncpg.connect(urls.migrator)
-    for _ in range(ORGANIZATIONS):
-        since = world.moment(first)
-        plan = world.chance.choice(PLANS)
-        founded = await found(world.database, plan, since)
-        key = (await new_key(world.database, founded)).key.id
-        await owner.execute(
-            "insert into billing.agreed_prices values ($1, 'starter', $2, $3, $4, $5, $6)",
-            founded.organization_id, first, AGREED.base, AGREED.included, AGREED.overage, AGREED.per,
-        )  # fmt: skip
-        world.lives.append(Life(founded, key, since, [(since, plan)]))
+    await owner.executemany(
+        "insert into billing.agreed_prices values ($1, 'starter', $2, $3, $4, $5, $6)",
+        [(life.founded.organization_id, first, AGREED.base, AGREED.included, AGREED.overage, AGREED.per)
+         for life in world.lives],
+    )  # fmt: skip
     await owner.close()
 
 
