@@ -1,7 +1,9 @@
 """What payment providers tell us: the raw bytes are verified, stored once, and left to a job."""
 
 import structlog
+from prometheus_client import Counter
 
+from api.errors import Refused
 from api.fields import Answer
 from api.http import SIGNED, Router, SignedCall
 from api.inputs import not_found
@@ -15,6 +17,8 @@ from jobs.providers.payments import ProviderEvent
 
 router = Router("/webhooks", tag="Webhooks")
 log = structlog.get_logger()
+REFUSED = Counter("webhooks_refused_total", "Posts to a provider's webhook that were not proven", ["provider", "fault"])
+JSON = "application/json"
 
 
 class Received(Answer):
@@ -40,9 +44,11 @@ async def _receive(call: SignedCall, name: ProviderName) -> Received:
     provider = call.resources.payments.get(name)
     if provider is None or not provider.accepts_webhooks:
         raise not_found()
+    _require_json(call)
     try:
         told = provider.parse_webhook(call.raw, call.request.headers, call.now())
     except SignatureError as error:
+        REFUSED.labels(name, error.fault).inc()
         log.warning("webhook.refused", provider=name, fault=error.fault)
         raise Invalid("INVALID_REQUEST", "The event is not proven to come from the provider") from error
     async with call.resources.database.resolver() as conn:
@@ -50,6 +56,13 @@ async def _receive(call: SignedCall, name: ProviderName) -> Received:
             await handle_event.defer(conn, provider=name, event_id=told.event_id)
     log.info("webhook.received", provider=name, event_id=told.event_id, type=told.raw_type)
     return Received(received=True)
+
+
+def _require_json(call: SignedCall) -> None:
+    """What says that it is something else is not an event. One that says nothing is judged by its signature."""
+    kind = call.request.headers.get("content-type", JSON).split(";")[0].strip().lower()
+    if kind != JSON:
+        raise Refused(415, "INVALID_REQUEST", f"Send the body as {JSON}", {"Accept": JSON})
 
 
 def _event(call: SignedCall, name: ProviderName, told: ProviderEvent) -> Event:

@@ -33,6 +33,7 @@ from tests.stack import serving, settings_for
 
 WORKERS = 2
 PATIENCE = 1200.0
+SHORT_LIVED = httpx.Limits(keepalive_expiry=2)  # the sandbox closes what was idle for five seconds
 # The waits of retries are passed over, and a worker that did not hear of a job hears of it now.
 HURRY = """
 with hurried as (
@@ -68,8 +69,11 @@ class Market:
     kills: int = 0
 
     async def press(self, page: str, outcome: str) -> None:
-        """Press a button on a provider's page; on a page that is closed already nothing happens."""
-        await self.outside.post(page, data={"outcome": outcome})
+        """Press a button on a provider's page, again when the connection ends; on a closed page nothing happens."""
+        while True:
+            with suppress(httpx.TransportError):
+                await self.outside.post(page, data={"outcome": outcome})
+                return
 
     async def control(self, target: str = "", **body: Any) -> dict[str, Any]:
         """Set faults, or make happen what only a bank can."""
@@ -162,7 +166,7 @@ async def market(urls: Urls, redis_url: str, folder: Path) -> AsyncIterator[Mark
         cleanup.callback(_end, [_sandbox(clock_file, folder, port, hooks)])
         worker = await cleanup.enter_async_context(open_resources(worker_settings, clock))
         base = f"http://127.0.0.1:{port}"
-        outside = await cleanup.enter_async_context(httpx.AsyncClient(base_url=base, timeout=60))
+        outside = await cleanup.enter_async_context(httpx.AsyncClient(base_url=base, timeout=60, limits=SHORT_LIVED))
         await _answers(outside)
 
         def start() -> "subprocess.Popen[bytes]":

@@ -177,6 +177,27 @@ def test_a_price_of_a_closed_month_cannot_be_changed(conn: psycopg.Connection[An
         assert refused.value.sqlstate == "BIL01"
 
 
+def test_a_new_list_price_holds_for_the_months_that_begin_with_it_and_never_for_a_closed_one(
+    conn: psycopg.Connection[Any],
+) -> None:
+    version = (
+        "insert into billing.plans (plan, valid_from, base_minor, included, overage_minor, per_minute, max_api_keys,"
+        " rank) values ('starter', %s, 2000, 5, 3, 60, 25, 2)"
+    )
+    with rolled_back(conn):
+        books = Books(conn, at("2027-04-01"), "starter")
+        for month in (4, 5, 6):
+            books.use(at(f"2027-{month:02}-20"), 7)
+        books.close(date(2027, 4, 1))
+        before = books.charge(date(2027, 4, 1))
+        books.execute(version, date(2027, 5, 15))
+        assert books.charge(date(2027, 4, 1)) == before
+        assert [books.total(date(2027, month, 1)) for month in (4, 5, 6)] == [1000, 1000, 2006]
+        with pytest.raises(psycopg.DatabaseError) as refused:
+            books.execute(version, date(2027, 4, 15))
+        assert refused.value.sqlstate == "BIL01"
+
+
 def test_the_oracle_knows_the_contract() -> None:
     from tests.money.oracle import History, Made
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from db import billing
+from db.types import SYSTEM, Money
 from tests.money.shop import Shop, shop
 
 __all__ = ["shop"]
@@ -23,6 +25,27 @@ async def test_money_on_a_page_that_could_not_be_closed_is_recorded_and_given_ba
     cycle = await shop.cycle(customer)
     assert (cycle.status, cycle.paid_minor) == ("paid", 5000)
     assert any("back" in mail.subject.lower() for mail in shop.stack.mails(customer.email))
+    assert await shop.differences(customer) == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_money_for_an_invoice_that_was_cancelled_meanwhile_is_given_back_and_the_owner_is_told(
+    shop: Shop, provider: str
+) -> None:
+    customer = await shop.customer()
+    page = (await customer.pay(provider)).data["payment_url"]
+    async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
+        now = shop.stack.clock.now()
+        assert await billing.credit(tenant, customer.cycle_id, Money(5000), "cancelled by support", now) == "paid"
+    assert (await customer.pay(provider)).code == "CONFLICT", "nothing is owed any more"
+    await shop.press(page)
+    await shop.work()
+    await shop.delivered()
+    await shop.work()
+    (attempt,) = await shop.attempts(customer)
+    assert (attempt.status, attempt.surplus_minor, attempt.refunded_minor) == ("refunded", 5000, 5000)
+    assert (await shop.cycle(customer)).paid_minor == 0
+    assert [mail for mail in shop.stack.mails(customer.email) if "back" in mail.subject.lower()]
     assert await shop.differences(customer) == []
 
 

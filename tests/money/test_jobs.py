@@ -1,13 +1,16 @@
 """What happens by itself: months close once for everybody, plans turn, reminders go out; and the command line."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from db import billing, invoices, plans, work
 from db.invoices import Cycle
@@ -174,6 +177,30 @@ def mts(shop: Shop, *arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "cli", "close-month", *arguments],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
+
+
+async def test_one_organization_s_trouble_is_reported_and_stops_nobody_else(shop: Shop) -> None:
+    month = date(datetime.now(UTC).year, datetime.now(UTC).month, 1)
+    one, other = [await founded(shop, "pro", datetime.combine(month, datetime.min.time(), UTC)) for _ in range(2)]
+    with psycopg.connect(shop.stack.urls.superuser, autocommit=True) as conn:
+        conn.execute(
+            "create function public.break_down() returns trigger language plpgsql as"
+            " $$ begin raise exception 'broken'; end $$"
+        )
+        conn.execute(
+            sql.SQL(
+                "create trigger break_down before insert on billing.billing_cycles for each row"
+                " when (new.organization_id = {}) execute function public.break_down()"
+            ).format(sql.Literal(one.organization_id))
+        )
+        told = mts(shop, f"{month:%Y-%m}", "--unfinished")
+        conn.execute("drop function public.break_down() cascade")
+    assert (told.returncode, "failed: 1" in told.stdout) == (1, True), told.stdout + told.stderr
+    assert re.search(rf"{one.organization_id} .*broken", told.stdout)
+    assert [bool(await cycles(shop, each.organization_id)) for each in (one, other)] == [False, True]
+    assert mts(shop, f"{month:%Y-%m}", "--unfinished").returncode == 0
+    written, expected = [[c.month for c in await cycles(shop, each.organization_id)] for each in (one, other)]
+    assert written == expected
 
 
 async def test_the_command_shows_closes_and_skips(shop: Shop) -> None:

@@ -1,11 +1,14 @@
 """From "pay" to a receipt, with Stripe and with Paystack: one way to pay at a time, for what is owed."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from db.types import CycleId, new_id
+from settings import Settings
 from tests.money.shop import Shop, shop
+from tests.stack import serving
 
 __all__ = ["shop"]
 
@@ -132,6 +135,18 @@ async def test_a_dollar_invoice_paid_in_naira_keeps_its_quote(shop: Shop) -> Non
     assert (cycle.status, cycle.paid_minor) == ("paid", 5000)
     assert (attempt.amount_minor, attempt.currency, attempt.invoice_minor) == (8_062_500, "NGN", 5000)
     assert await shop.differences(customer) == []
+
+
+async def test_a_provider_that_is_not_configured_is_refused_by_name(shop: Shop) -> None:
+    customer = await shop.customer()
+    without = Settings.model_validate(shop.stack.settings.model_dump() | {"paystack_secret_key": None})
+    async with serving(without, shop.stack.clock) as (http, _):
+        visitor = shop.stack.visitor(http)
+        visitor.token = customer.browser.token
+        refused = await replace(customer, browser=visitor).pay("paystack")
+        assert (refused.status, refused.code) == (400, "VALIDATION_ERROR")
+        assert refused.error["details"]["field"] == "provider"
+    assert await shop.attempts(customer) == []
 
 
 async def test_an_idempotency_key_gives_the_first_answer_again(shop: Shop) -> None:

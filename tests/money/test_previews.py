@@ -130,6 +130,26 @@ async def test_an_invoice_with_tax_reconciles(database: Database, urls: Urls) ->
     assert await differences(database, founded) == []
 
 
+def test_more_requests_than_the_limit_lets_through_in_a_month_are_absurd(conn: psycopg.Connection[Any]) -> None:
+    with rolled_back(conn):
+        books = Books(conn, at("2042-01-01"), "free")
+
+        def said(requests: int) -> Any:
+            return books.rows(
+                "select billing.absurdity(%s, '2042-02-01', 0, %s) as said", books.organization_id, requests
+            )[0]["said"]
+
+        most = 10 * 60 * 24 * 28
+        assert said(most) is None
+        assert "more than the rate limit lets through" in said(most + 1)
+        books.execute(
+            "update tenancy.organizations set rate_limit_override = 60 where organization_id = %s",
+            books.organization_id,
+        )
+        assert said(most + 1) is None
+        assert said(6 * most + 1) is not None
+
+
 def test_a_remark_writes_amounts_as_money(conn: psycopg.Connection[Any]) -> None:
     with rolled_back(conn):
         books = Books(conn, at("2042-01-01"), "pro")

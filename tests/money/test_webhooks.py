@@ -1,6 +1,7 @@
 """The doors for providers' events: only proven bytes are stored, once, and answered at once."""
 
 import json
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -73,6 +74,39 @@ async def test_what_is_not_proven_is_refused_and_not_stored(shop: Shop) -> None:
     assert [answer.status_code for answer in answers] == [400] * 7
     assert {answer.json()["error"]["code"] for answer in answers} == {"INVALID_REQUEST"}
     assert stored(shop, event["id"]) == []
+
+
+async def test_what_is_no_json_or_too_large_is_refused_and_not_stored(shop: Shop) -> None:
+    event = stripe_event()
+    body = json.dumps(event).encode()
+    header = {"stripe-signature": stripe.WebhookSignature.generate_signature_header(body.decode(), STRIPE_SECRET)}
+    post = shop.stack.http.post
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "application/jsonx"):
+        for name, signed in (("stripe", header), ("paystack", {"x-paystack-signature": sign(body, PAYSTACK_KEY)})):
+            answer = await post(f"/api/v1/webhooks/{name}", content=body, headers={**signed, "content-type": kind})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (415, "INVALID_REQUEST")
+    large = await post_stripe(shop, stripe_event(note="x" * 1_048_576))
+    assert (large.status_code, large.json()["error"]["code"]) == (413, "INVALID_REQUEST")
+    assert stored(shop, event["id"]) == []
+    kind = "application/json; charset=utf-8"
+    assert (await post("/api/v1/webhooks/stripe", content=body, headers={**header, "content-type": kind})).is_success
+    assert len(stored(shop, event["id"])) == 1
+
+
+async def test_what_is_refused_is_counted_by_provider_and_fault(shop: Shop) -> None:
+    before = await refusals(shop)
+    await post_stripe(shop, stripe_event(), age=301)
+    await post_paystack(shop, {"event": "charge.success", "data": {"id": 1}}, "")
+    after = await refusals(shop)
+    assert {key: count - before.get(key, 0) for key, count in after.items() if count != before.get(key)} == {
+        ("stale", "stripe"): 1, ("missing", "paystack"): 1,
+    }  # fmt: skip
+
+
+async def refusals(shop: Shop) -> dict[tuple[str, str], float]:
+    text = (await shop.stack.http.get("/metrics")).text
+    found = re.findall(r'^webhooks_refused_total{fault="(\w+)",provider="(\w+)"} (\S+)', text, re.MULTILINE)
+    return {(fault, provider): float(count) for fault, provider, count in found}
 
 
 async def test_an_event_of_the_other_mode_changes_nothing(shop: Shop) -> None:
