@@ -1,5 +1,6 @@
 """Money that is not what was asked for, or not from whom, pays nothing."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 
 from db import payments
 from db.payments import NewAttempt
-from db.types import SYSTEM, Money
+from db.types import SYSTEM, Money, new_id
+from jobs import settlement
 from jobs.providers.payments import CheckoutRequest
 from tests.money.shop import Customer, Shop, shop
 
@@ -39,6 +41,35 @@ async def test_a_payment_that_names_another_organization_pays_nothing(shop: Shop
     await shop.work()
     assert [(await shop.cycle(each)).status for each in (customer, other)] == ["pending", "pending"]
     assert set(shop.outcomes(customer)) == {"wrong_organization"}
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ({}, None),
+        ({"livemode": True}, "wrong_mode"),
+        ({"amount_minor": 4999}, "wrong_amount"),
+        ({"amount_minor": 5001}, "wrong_amount"),
+        ({"currency": "NGN"}, "wrong_currency"),
+        ({"reference": "cs_of_another"}, "wrong_organization"),
+        ({"metadata": {"attempt_id": str(new_id())}}, "wrong_organization"),
+        ({"metadata": {"billing_cycle_id": str(new_id())}}, "wrong_organization"),
+        ({"metadata": {"organization_id": str(new_id())}}, "wrong_organization"),
+        ({"metadata": {"note": "of another shop"}}, None),
+    ],
+)
+async def test_each_check_alone_keeps_a_payment_from_its_invoice(
+    shop: Shop, change: dict[str, Any], outcome: str | None
+) -> None:
+    customer = await shop.customer()
+    await customer.pay()
+    (attempt,) = await shop.attempts(customer)
+    provider = shop.worker.payments["stripe"]
+    truth = await provider.fetch(attempt.reference or "")
+    said = replace(truth, status="succeeded", provider_payment_id="pi_1", **change)
+    async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
+        assert await settlement.settle(shop.worker, tenant, attempt.id, said) == (outcome or "applied")
+    assert (await shop.cycle(customer)).status == ("pending" if outcome else "paid")
 
 
 async def plant_checkout(shop: Shop, customer: Customer, **changes: Any) -> str:
