@@ -62,21 +62,24 @@ async def test_a_refund_at_the_provider_opens_the_invoice_again(shop: Shop, prov
     assert await shop.differences(customer) == []
 
 
-async def test_a_lost_dispute_is_money_given_back_in_whatever_order_its_events_come(shop: Shop) -> None:
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("status", ["lost", "won"])
+async def test_a_dispute_is_money_given_back_only_when_lost_in_whatever_order_its_events_come(
+    shop: Shop, provider: str, status: str
+) -> None:
     customer = await shop.customer()
-    await shop.paid(customer)
-    intent = shop.stack.rows(
-        "select provider_payment_id from billing.payments where organization_id = %s", customer.founded.organization_id
-    )[0][0]
-    await shop.control("stripe", hold_webhooks=True)
-    dispute = await shop.control("stripe/dispute", payment_intent=intent)
-    await shop.control("stripe/close-dispute", dispute=dispute["id"], status="lost")
-    await shop.control("stripe", reorder=True, hold_webhooks=False)
+    reference = await shop.paid(customer, provider)
+    intent = (await shop.worker.payments[provider].fetch(reference)).provider_payment_id
+    claimed = {"payment_intent": intent} if provider == "stripe" else {"reference": reference}
+    await shop.control(provider, hold_webhooks=True)
+    dispute = await shop.control(f"{provider}/dispute", **claimed)
+    await shop.control(f"{provider}/close-dispute", dispute=dispute["id"], status=status)
+    await shop.control(provider, reorder=True, hold_webhooks=False)
     await shop.delivered()
-    await shop.control("stripe", reset=True)
+    await shop.control(provider, reset=True)
     await shop.work()
     attempt = (await shop.attempts(customer))[0]
-    assert attempt.charged_back_minor == 5000
-    assert (await shop.cycle(customer)).status == "pending"
+    assert attempt.charged_back_minor == (5000 if status == "lost" else 0)
+    assert (await shop.cycle(customer)).status == ("pending" if status == "lost" else "paid")
     assert shop.stack.rows("select is_disputed from billing.payments where id = %s", attempt.id) == [(False,)]
     assert await shop.differences(customer) == []

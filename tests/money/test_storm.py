@@ -165,7 +165,7 @@ class Storm(World):
             chance = life.chance.random()
             if chance < 0.1:
                 await self.give_some_back(life, attempt)
-            elif chance < 0.15 and attempt.provider == "stripe":
+            elif chance < 0.15:
                 await self.dispute(life, attempt)
 
     async def give_some_back(self, life: Life, attempt: Attempt) -> None:
@@ -180,15 +180,17 @@ class Storm(World):
         raise AssertionError("the provider does not come back")
 
     async def dispute(self, life: Life, attempt: Attempt) -> None:
-        client, status = self.market.worker.payments["stripe"], life.chance.choice(["won", "lost"])
+        provider, status = attempt.provider, life.chance.choice(["won", "lost"])
         for _ in range(20):
             with suppress(ProviderError):
-                state = await client.fetch(attempt.reference or "")
-                opened = await self.market.control("stripe/dispute", payment_intent=state.provider_payment_id)
-                await self.market.control("stripe/close-dispute", dispute=opened["id"], status=status)
-                self.deeds.done[f"dispute {status}"] += 1
+                state = await self.market.worker.payments[provider].fetch(attempt.reference or "")
+                intent = {"payment_intent": state.provider_payment_id}
+                claimed = intent if provider == "stripe" else {"reference": state.reference}
+                opened = await self.market.control(f"{provider}/dispute", **claimed)
+                await self.market.control(f"{provider}/close-dispute", dispute=opened["id"], status=status)
+                self.deeds.done[f"dispute {status} with {provider}"] += 1
                 if status == "lost":
-                    self.deeds.lost[state.reference] = opened["amount"]
+                    self.deeds.lost[state.reference] = opened["amount" if provider == "stripe" else "refund_amount"]
                 return
         raise AssertionError("the provider does not come back")
 
@@ -247,8 +249,8 @@ async def test_after_every_blow_the_books_are_the_oracles_and_the_providers(stor
         async with blows(storm, ground, falls=number % 5 == 2, hard=number % 2 == 1, kills=number % 4 == 3):
             await timed(spans, "pay", storm.pay(start_of(month) + timedelta(days=3)))
         if IS_LONG:
-            spent = {name: round(seconds) for name, seconds in spans.items()}
-            print(f"{month:%Y-%m}: {time.monotonic() - begun:.0f} s {spent}", flush=True)
+            so_far = {name: round(seconds) for name, seconds in spans.items()}
+            print(f"{month:%Y-%m}: {time.monotonic() - begun:.0f} s {so_far}", flush=True)
     await storm.close(month)
     await timed(spans, "compare", storm.each(lambda life: compare(storm, life, first)))
     await the_providers_agree(storm, ground)

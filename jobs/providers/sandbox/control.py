@@ -55,6 +55,13 @@ class PaystackDispute(Action):
     reference: str
 
 
+class ClosePaystackDispute(Action):
+    """The end of a Paystack dispute."""
+
+    dispute: int
+    status: Literal["won", "lost"]
+
+
 def _open(sandbox: Sandbox, body: OpenDispute) -> Any:
     return refunds.open_dispute(sandbox, body.payment_intent, body.reason)
 
@@ -78,12 +85,17 @@ def _paystack_dispute(sandbox: Sandbox, body: PaystackDispute) -> Any:
     return paystack_refunds.open_dispute(sandbox, body.reference)
 
 
+def _close_paystack(sandbox: Sandbox, body: ClosePaystackDispute) -> Any:
+    return paystack_refunds.close_dispute(sandbox, body.dispute, won=body.status == "won")
+
+
 ACTIONS: dict[str, tuple[type[Action], Callable[[Sandbox, Any], Any]]] = {
     "stripe/dispute": (OpenDispute, _open),
     "stripe/close-dispute": (CloseDispute, _close),
     "stripe/settle": (Settle, _settle),
     "stripe/resend": (Resend, _resend),
     "paystack/dispute": (PaystackDispute, _paystack_dispute),
+    "paystack/close-dispute": (ClosePaystackDispute, _close_paystack),
 }
 
 

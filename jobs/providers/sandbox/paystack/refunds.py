@@ -87,3 +87,16 @@ def open_dispute(sandbox: Sandbox, reference: str) -> Body:
     sandbox.store.put("paystack_dispute", body)
     emit(sandbox, "charge.dispute.create", body)
     return body
+
+
+def close_dispute(sandbox: Sandbox, dispute_id: int, *, won: bool) -> Body:
+    """The end of a claim; Paystack says `declined` when the merchant keeps the money. Raises PaystackRefusal."""
+    body = sandbox.store.get("paystack_dispute", str(dispute_id))
+    if body is None:
+        raise PaystackRefusal(404, "Dispute not found", "dispute_not_found")
+    now = objects.stamp()
+    body |= {"status": "resolved", "resolution": "declined" if won else "merchant-accepted"}
+    body |= {"resolved_at": now, "updated_at": now}
+    sandbox.store.put("paystack_dispute", body)
+    emit(sandbox, "charge.dispute.resolve", body)
+    return body
