@@ -1,5 +1,7 @@
 """The providers that the settings name: a key that is not given means a provider that is not offered."""
 
+import structlog
+
 from jobs.providers.dkim_key import DkimKey
 from jobs.providers.mail import MailTransport
 from jobs.providers.mime import parse_mailbox
@@ -14,10 +16,12 @@ from settings import Settings, SettingsError
 
 
 def payment_providers(settings: Settings) -> dict[str, PaymentProvider]:
-    """The payment providers with a key, by name."""
+    """The payment providers with a key, by name; warns of one whose events cannot be proven and are not taken."""
     providers: list[PaymentProvider] = []
     if settings.stripe_secret_key:
         secret = settings.stripe_webhook_secret
+        if secret is None:
+            structlog.get_logger().warning("webhook.no_secret", provider="stripe", setting="STRIPE_WEBHOOK_SECRET")
         providers.append(
             StripePayments(
                 settings.stripe_secret_key.get_secret_value(),

@@ -32,7 +32,7 @@ from tests.servers import Urls
 from tests.stack import serving, settings_for
 
 WORKERS = 2
-PATIENCE = 1200.0
+PATIENCE, LOOKS_EVERY = 1200.0, 0.15
 SHORT_LIVED = httpx.Limits(keepalive_expiry=2)  # the sandbox closes what was idle for five seconds
 # The waits of retries are passed over, and a worker that did not hear of a job hears of it now.
 HURRY = """
@@ -113,7 +113,7 @@ class Market:
                 left = await asyncio.to_thread(self._jobs_left), await self._events_left()
                 if left == ([], 0):
                     return
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(LOOKS_EVERY)
         raise AssertionError(f"jobs and events still wait: {left}")
 
     def _jobs_left(self) -> list[tuple[Any, ...]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jobs import logs, worker
 from jobs.providers.sandbox import __main__ as sandbox
+from jobs.providers.sandbox.paystack import objects
 from jobs.resources import open_resources
 from settings import Settings
 
@@ -59,6 +60,7 @@ def main(what: str, path: str) -> int:
         return 0
     real = time.time
     time.time = lambda: real() + clock.seconds()
+    objects.stamp = lambda: clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return sandbox.main()
 
 

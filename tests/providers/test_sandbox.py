@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from jobs.providers.configured import payment_providers, sms_provider
 from jobs.providers.paystack import PaystackPayments
 from jobs.providers.stripe import StripePayments
@@ -176,7 +178,9 @@ async def test_only_what_the_settings_name_is_offered() -> None:
     keys = {"STRIPE_SECRET_KEY": "sk_live_1", "PAYSTACK_SECRET_KEY": "sk_test_1"}
     twilio = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"}
     full = Settings.from_env({**base, **keys, **twilio})
-    providers = payment_providers(full)
+    with capture_logs() as lines:
+        providers = payment_providers(full)
+    assert [(line["event"], line["setting"]) for line in lines] == [("webhook.no_secret", "STRIPE_WEBHOOK_SECRET")]
     assert {name: provider.livemode for name, provider in providers.items()} == {"stripe": True, "paystack": False}
     assert not providers["stripe"].accepts_webhooks
     assert sms_provider(full) is not None
