@@ -1,103 +1,21 @@
-"""Closing that is cut off between any two statements, or killed at any time: one invoice, one number and one mail."""
+"""A closing run that is killed with SIGKILL, again and again: one invoice, one number and one mail for each month."""
 
 import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
 
-from db.errors import Unavailable
 from db.pool import Database
-from jobs.billing import close_organization, close_until
-from jobs.resources import open_resources
 from settings import ROOT
 from tests.founding import found
 from tests.servers import Urls
-from tests.stack import settings_for
 
 ORGANIZATIONS, MONTHS = 12, 9
-STATEMENTS = ("execute", "fetch", "fetchrow", "fetchval")
-WRITTEN = """
-select (select count(*) from billing.billing_cycles where organization_id = $1),
-       (select count(*) from billing.billing_cycle_lines where organization_id = $1),
-       (select count(*) from billing.movements where organization_id = $1),
-       (select coalesce(max(last_number), 0) from billing.invoice_counters where organization_id = $1),
-       (select count(*) from messaging.emails where organization_id = $1),
-       (select count(*) from jobs.procrastinate_jobs where args ->> 'organization_id' = $1::text)
-"""
-
-
-class Cut:
-    """A connection that ends, as its process would, before or after the statement of a number."""
-
-    def __init__(self, conn: Any, at: int, *, after: bool) -> None:
-        self._conn = conn
-        self._at = at
-        self._after = after
-        self.count = 0
-
-    def __getattr__(self, name: str) -> Any:
-        found_attribute = getattr(self._conn, name)
-        if name not in STATEMENTS:
-            return found_attribute
-
-        async def counted(*arguments: Any, **options: Any) -> Any:
-            self.count += 1
-            if self.count == self._at and not self._after:
-                self._end()
-            answer = await found_attribute(*arguments, **options)
-            if self.count == self._at and self._after:
-                self._end()
-            return answer
-
-        return counted
-
-    def _end(self) -> None:
-        self._conn.terminate()
-        raise asyncpg.ConnectionDoesNotExistError("cut off")
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_a_close_cut_off_at_any_statement_leaves_all_of_it_or_nothing(
-    urls: Urls, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
-) -> None:
-    year = 2061 + after
-    whole, seen, number = [1, 1, 1, 1, 1, 1], [], 0
-    owner = await asyncpg.connect(urls.superuser)
-    async with open_resources(settings_for(urls.worker, redis_url, 9, tmp_path)) as resources:
-        founded = await found(resources.database, "pro", datetime(year, 1, 1, tzinfo=UTC))
-        await close_until(resources, date(year, 1, 1))
-        statement = Database.statement
-        while True:
-            number += 1
-            cuts: list[Cut] = []
-
-            @asynccontextmanager
-            async def cut(self: Database, number: int = number, cuts: list[Cut] = cuts) -> AsyncIterator[Any]:
-                async with statement(self) as conn:
-                    cuts.append(Cut(conn, number - sum(each.count for each in cuts), after=after))
-                    yield cuts[-1]
-
-            monkeypatch.setattr(Database, "statement", cut)
-            try:
-                await close_organization.run(resources, founded.organization_id)
-            except Unavailable:
-                seen.append(list(await owner.fetchrow(WRITTEN, founded.organization_id) or ()))
-                continue
-            finally:
-                monkeypatch.setattr(Database, "statement", statement)
-            break
-    assert len(seen) > 8, "cut off many times"
-    assert all(each in ([0] * 6, whole) for each in seen)
-    assert list(await owner.fetchrow(WRITTEN, founded.organization_id) or ()) == whole
-    await owner.close()
 
 
 @pytest.mark.slow
