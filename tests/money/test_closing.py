@@ -6,19 +6,17 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
-import psycopg
 import pytest
 
 from db import billing, invoices
 from db.billing import last_month_over
 from db.pool import Database
 from db.types import SYSTEM, ApiKeyId, Money, Plan, new_id
-from db.usage import UsageRecord, UsageRecorder, columns, queries
+from db.usage import UsageRecord, UsageRecorder
 from tests.founding import Founded, found, new_key
 from tests.servers import Urls
 
 DUE_DAYS = 14
-WAITING_FOR_THE_MONTH = "select from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and not granted"
 ONE_MORE_LINE = """
 insert into billing.billing_cycle_lines
 select organization_id, id, 99, 'tax', plan, 'x', 1, 1, 1, 1 from billing.billing_cycles where organization_id = $1
@@ -226,26 +224,6 @@ async def test_an_issued_invoice_cannot_be_changed_by_anybody(database: Database
             await owner.execute(attack, founded.organization_id)
         assert refused.value.sqlstate == "BIL01", attack
     await owner.close()
-
-
-async def test_a_close_waits_for_a_record_that_is_being_written_and_counts_it(
-    database: Database, api_database: Database, urls: Urls
-) -> None:
-    month, after = date(2028, 7, 1), datetime(2028, 8, 1, tzinfo=UTC)
-    founded = await found(database, "pro", datetime(2028, 7, 1, tzinfo=UTC))
-    key = (await new_key(database, founded)).key.id
-    written = record(founded, key, after - timedelta(microseconds=1), "pro")
-    async with api_database.resolver() as conn:
-        await queries.record(conn, **columns([written]))
-        closing = asyncio.create_task(close(database, founded, month, after))
-        with psycopg.connect(urls.superuser, autocommit=True) as watching:
-            for _ in range(1000):
-                if closing.done() or watching.execute(WAITING_FOR_THE_MONTH).fetchall():
-                    break
-                await asyncio.sleep(0.01)
-        assert not closing.done(), "the month closes under a record's hand"
-    assert (await closing).total_requests == 1
-    assert await differences(database, founded) == []
 
 
 def test_a_month_is_over_when_its_grace_has_passed() -> None:

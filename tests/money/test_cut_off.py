@@ -1,22 +1,27 @@
-"""Closing that is cut off before or after any statement: all of an invoice, its number and its mail, or nothing."""
+"""Closing that is cut off before or after any statement: all of it or nothing; and closing under a writer's hand."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psycopg
 import pytest
 
 from db.errors import Unavailable
 from db.pool import Database
+from db.usage import columns, queries
 from jobs.billing import close_organization, close_until
 from jobs.resources import open_resources
-from tests.founding import found
+from tests.founding import found, new_key
+from tests.money.test_closing import close, differences, record
 from tests.servers import Urls
 from tests.stack import settings_for
 
+WAITING_FOR_THE_MONTH = "select from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and not granted"
 STATEMENTS = ("execute", "fetch", "fetchrow", "fetchval")
 WRITTEN = """
 select (select count(*) from billing.billing_cycles where organization_id = $1),
@@ -92,3 +97,23 @@ async def test_a_close_cut_off_at_any_statement_leaves_all_of_it_or_nothing(
     assert all(each in ([0] * 6, whole) for each in seen)
     assert list(await owner.fetchrow(WRITTEN, founded.organization_id) or ()) == whole
     await owner.close()
+
+
+async def test_a_close_waits_for_a_record_that_is_being_written_and_counts_it(
+    database: Database, api_database: Database, urls: Urls
+) -> None:
+    month, after = date(2063, 7, 1), datetime(2063, 8, 1, tzinfo=UTC)
+    founded = await found(database, "pro", datetime(2063, 7, 1, tzinfo=UTC))
+    key = (await new_key(database, founded)).key.id
+    written = record(founded, key, after - timedelta(microseconds=1), "pro")
+    async with api_database.resolver() as conn:
+        await queries.record(conn, **columns([written]))
+        closing = asyncio.create_task(close(database, founded, month, after))
+        with psycopg.connect(urls.superuser, autocommit=True) as watching:
+            for _ in range(1000):
+                if closing.done() or watching.execute(WAITING_FOR_THE_MONTH).fetchall():
+                    break
+                await asyncio.sleep(0.01)
+        assert not closing.done(), "the month closes under a record's hand"
+    assert (await closing).total_requests == 1
+    assert await differences(database, founded) == []
