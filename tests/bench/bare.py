@@ -1,4 +1,7 @@
-"""The yardstick: a Starlette route that returns JSON, and our application without its recording, served as ours is."""
+"""The yardstick: a Starlette route that returns JSON, under uvicorn as it comes.
+
+Beside it, served as ours is: the same route, and our application without its recording.
+"""
 
 import os
 from collections.abc import AsyncIterator
@@ -13,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from api.app import create_app
+from api.server import HttpProtocol
 from db.usage import UsageRecord, UsageRecorder
 
 
@@ -24,6 +28,9 @@ async def answer(request: Request) -> JSONResponse:
 def bare() -> ASGIApp:
     """Starlette and nothing else."""
     return Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+
+
+joined = bare  # behind our own protocol class
 
 
 class NoRecorder(UsageRecorder):
@@ -51,6 +58,6 @@ def unrecorded() -> ASGIApp:
 if __name__ == "__main__":
     uvicorn.run(
         f"tests.bench.bare:{os.environ['BENCH_APP']}", factory=True, host="127.0.0.1", port=int(os.environ["PORT"]),
-        workers=int(os.environ["WORKERS"]), loop="uvloop", http="httptools", access_log=False, proxy_headers=False,
-        server_header=False, log_config=None,
+        workers=int(os.environ["WORKERS"]), loop="uvloop", access_log=False, proxy_headers=False, server_header=False,
+        log_config=None, http="httptools" if os.environ["BENCH_APP"] == "bare" else HttpProtocol,
     )  # fmt: skip

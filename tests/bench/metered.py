@@ -25,6 +25,7 @@ from tests.metered.served import Served, environment, served
 from tests.servers import TestServers, Urls
 
 SEND = '{"to":"reader@example.com","type":"email","message":"Your parcel is on its way"}'
+JOINED = "bare, one write"  # the yardstick behind our own protocol class, which writes an answer at once
 TARGETS = {"send": 0.08, "show": 0.12, "refused": 0.35, "unknown": 0.35, "me": 0.12}
 
 
@@ -83,10 +84,13 @@ def kinds(planted: Planted, port: int) -> dict[str, Asked]:
 def ratios(run: Run, planted: Planted, rounds: int, seconds: float) -> dict[str, tuple[float, float]]:
     """For each kind the median of its ratios to the bare route, and of its rates."""
     found: dict[str, list[tuple[float, float]]] = {}
-    with run.ours() as ours, run.other("bare") as bare, run.other("unrecorded") as unrecorded:
+    with (
+        run.ours() as ours, run.other("bare") as bare, run.other("joined") as joined,
+        run.other("unrecorded") as unrecorded,
+    ):  # fmt: skip
         asked = kinds(planted, ours.port)
         plan = [(name, ours.port, each) for name, each in asked.items()]
-        plan += [("show, not recorded", unrecorded.port, asked["show"])]
+        plan += [("show, not recorded", unrecorded.port, asked["show"]), (JOINED, joined.port, Asked("GET", "/x", {}))]
         for _, port, each in plan:
             highest_rate(port, each, 1)
         for _ in range(rounds):
