@@ -23,4 +23,20 @@ set local role app_owner;
 drop function tenancy.whoami(uuid, uuid, uuid, timestamptz);
 drop function messaging.show(uuid, uuid);
 comment on function messaging.show(uuid, uuid, text, text, uuid) is 'One message of an organization, in a transaction of its own.';
+create or replace function app.enter(organization uuid, key uuid, request text, address text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if organization is null or key is null then
+        raise exception 'no organization or no key to enter with' using errcode = 'ORG01';
+    end if;
+    if coalesce(current_setting('app.current_org_id', true), '') not in ('', organization::text) then
+        raise exception 'another organization is in context' using errcode = 'ORG01';
+    end if;
+    perform set_config('app.current_org_id', organization::text, true), set_config('app.actor_kind', 'api_key', true),
+            set_config('app.actor_id', key::text, true), set_config('app.request_id', coalesce(request, ''), true),
+            set_config('app.client_address', coalesce(address, ''), true);
+end
+$$;
 drop function app.enter_to_read(uuid);

@@ -1,5 +1,6 @@
 -- depends: 0080_counted_until
--- What only reads carries in the organization and nothing else, and the question who one is becomes one statement.
+-- What only reads carries in the organization and nothing else, and the question who one is becomes one statement. Both ways
+-- in say SET LOCAL: a distributed engine hands that on to its nodes, and not what set_config does.
 
 set local role app_owner;
 
@@ -14,11 +15,26 @@ begin
     if coalesce(current_setting('app.current_org_id', true), '') not in ('', organization::text) then
         raise exception 'another organization is in context' using errcode = 'ORG01';
     end if;
-    perform set_config('app.current_org_id', organization::text, true);
+    execute format('set local app.current_org_id = %L', organization);
 end
 $$;
 comment on function app.enter_to_read(uuid) is
     'Takes the rest of this transaction into an organization, on behalf of nobody who could change something; raises ORG01 inside another one.';
+
+create or replace function app.enter(organization uuid, key uuid, request text, address text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if key is null then
+        raise exception 'no key to enter with' using errcode = 'ORG01';
+    end if;
+    perform app.enter_to_read(organization);
+    execute format(
+        'set local app.actor_kind = ''api_key''; set local app.actor_id = %L; set local app.request_id = %L; set local app.client_address = %L',
+        key, coalesce(request, ''), coalesce(address, ''));
+end
+$$;
 
 create function messaging.show(organization uuid, wanted_id uuid) returns setof messaging.messages
 language plpgsql
