@@ -96,7 +96,7 @@ async def _play_all(running: Running, all_: Iterable[Iterator[Change]]) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_ten_thousand_changes_are_final_in_every_process(
     database: Database, operators: Database, limits: Limits, urls: Urls, running: Running
 ) -> None:
