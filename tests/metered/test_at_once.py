@@ -65,7 +65,7 @@ async def test_nobody_enters_without_an_organization_or_a_key(database: Database
     caller = await _caller(database, await found(database))
     for organization_id, key_id in ((None, caller.api_key_id), (caller.organization_id, None)):
         async with database.statement() as conn:
-            with pytest.raises(asyncpg.PostgresError, match="no organization to enter|no key to enter with"):
+            with pytest.raises(asyncpg.PostgresError, match=r"no organization to enter|no key to enter with"):
                 await conn.execute(
                     "select app.enter($1, $2, null, null)",
                     OrganizationId(organization_id) if organization_id else None,
