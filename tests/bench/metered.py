@@ -6,79 +6,16 @@ themselves, processor time by the kernel. `--large` adds a hundred thousand orga
 
 import argparse
 import asyncio
-import os
-import re
 import statistics
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
-import httpx
-import psycopg
-import redis
 
 from settings import Settings
-from tests.bench.load import Asked, cpu_seconds, highest_rate, latencies, resident_mib
+from tests.bench.costs import Cost, costs
+from tests.bench.ground import SEND, Run, kinds, started
+from tests.bench.load import Asked, highest_rate, resident_mib
 from tests.bench.planting import Large, Planted, plant, plant_many
-from tests.metered.served import Served, environment, served
-from tests.servers import TestServers, Urls
 
-SEND = '{"to":"reader@example.com","type":"email","message":"Your parcel is on its way"}'
 JOINED = "bare, one write"  # the yardstick behind our own protocol class, which writes an answer at once
 TARGETS = {"send": 0.08, "show": 0.12, "refused": 0.35, "unknown": 0.35, "me": 0.12}
-
-
-@dataclass
-class Run:
-    """Servers that run side by side, over stores of this run."""
-
-    stores: TestServers
-    urls: Urls
-    redis_url: str
-    settings: dict[str, str]
-
-    @contextmanager
-    def ours(self) -> Iterator[Served]:
-        """The product."""
-        with served(self.settings) as server:
-            yield server
-
-    @contextmanager
-    def other(self, app: str) -> Iterator[Served]:
-        """One of tests/bench/bare.py."""
-        with served({**self.settings, "BENCH_APP": app}, ("-m", "tests.bench.bare")) as server:
-            yield server
-
-
-@contextmanager
-def started(workers: int) -> Iterator[Run]:
-    """New stores with settings for servers over them."""
-    stores = TestServers.begin()
-    try:
-        with stores.database("bench") as name:
-            urls, redis_url = stores.urls(name), stores.redis_url("bench")
-            yield Run(stores, urls, redis_url, environment(urls.api, redis_url, WORKERS=str(workers)))
-    finally:
-        stores.end()
-
-
-def kinds(planted: Planted, port: int) -> dict[str, Asked]:
-    """The requests that are measured."""
-    key = {"X-API-Key": planted.key}
-    sent = httpx.post(
-        f"http://127.0.0.1:{port}/api/v1/messages/send", content=SEND,
-        headers={**key, "Content-Type": "application/json"},
-    )  # fmt: skip
-    path = f"/api/v1/messages/{sent.json()['data']['message_id']}"
-    return {
-        "send": Asked("POST", "/api/v1/messages/send", key, SEND),
-        "show": Asked("GET", path, key),
-        "refused": Asked("GET", path, {"X-API-Key": planted.limited_key}),
-        "unknown": Asked("GET", path, {"X-API-Key": "sk_live_" + "0" * 64}),
-        "unknown, each new": Asked("GET", path, {}, random_key=True),
-        "me": Asked("GET", "/api/v1/auth/me", {}, tokens=planted.tokens),
-    }
 
 
 def ratios(run: Run, planted: Planted, rounds: int, seconds: float) -> dict[str, tuple[float, float]]:
@@ -103,78 +40,6 @@ def ratios(run: Run, planted: Planted, rounds: int, seconds: float) -> dict[str,
         name: (statistics.median(ratio for ratio, _ in all_), statistics.median(rate for _, rate in all_))
         for name, all_ in found.items()
     }
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one request of a kind takes, and how its latency spreads at half of the highest rate."""
-
-    statements: float
-    trips: float
-    python_us: float
-    postgres_us: float
-    redis_us: float
-    p50: float
-    p99: float
-
-
-def costs(run: Run, planted: Planted, rates: dict[str, tuple[float, float]], seconds: float) -> dict[str, Cost]:
-    """Counted and measured for each kind by itself."""
-    with run.ours() as server:
-        asked = kinds(planted, server.port)
-        for each in asked.values():
-            highest_rate(server.port, each, 2)  # connections opened, keys known, sessions noted as seen
-        found = {name: _processor(run, server, each, seconds) for name, each in asked.items()}
-        spread = {
-            name: latencies(server.port, each, rates[name][1] / 2, seconds)
-            for name, each in asked.items()
-            if not each.random_key
-        }
-    counted = _counted(run, planted)
-    return {name: Cost(*counted[name], *found[name], *spread.get(name, (0.0, 0.0))) for name in found}
-
-
-def _processor(run: Run, server: Served, asked: Asked, seconds: float) -> tuple[float, float, float]:
-    pids = (server.process.pid, run.stores.postgres.pid, run.stores.valkey.pid)
-    before = [cpu_seconds(pid) for pid in pids]
-    requests = highest_rate(server.port, asked, seconds) * max(1, round(seconds))
-    after = [cpu_seconds(pid) for pid in pids]
-    python, postgres, store = ((b - a) / requests * 1e6 for a, b in zip(before, after, strict=True))
-    return python, postgres, store
-
-
-def _counted(run: Run, planted: Planted, requests: int = 200) -> dict[str, tuple[float, float]]:
-    """SQL statements and Redis round trips of requests that come one after the other, as the stores count them."""
-    found: dict[str, tuple[float, float]] = {}
-    with psycopg.connect(run.urls.superuser, autocommit=True) as conn:
-        conn.execute("alter database bench set log_statement = 'all'")
-        log = Path(run.stores.folder / "postgres" / "log")
-        store = redis.Redis.from_url(run.redis_url)
-        with run.ours() as server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
-            for name, asked in kinds(planted, server.port).items():
-                _ask(client, [asked] * 10)
-                lines, reads = _statements(log), store.info("stats")["total_reads_processed"]
-                _ask(client, [asked] * requests)
-                trips = store.info("stats")["total_reads_processed"] - reads - 1
-                found[name] = ((_statements(log) - lines) / requests, trips / requests)
-        conn.execute("alter database bench reset log_statement")
-    return found
-
-
-def _ask(client: httpx.Client, all_: list[Asked]) -> None:
-    for number, asked in enumerate(all_):
-        headers = dict(asked.headers)
-        if asked.tokens:
-            headers["Authorization"] = asked.tokens[number % 10]
-        if asked.random_key:
-            headers["X-API-Key"] = "sk_live_" + os.urandom(32).hex()
-        if asked.body:
-            headers["Content-Type"] = "application/json"
-        client.request(asked.method, asked.path, content=asked.body or None, headers=headers)
-
-
-def _statements(log: Path) -> int:
-    return len(re.findall(r"LOG:  (?:execute|statement)", log.read_text(errors="replace")))
 
 
 def growth(run: Run, planted: Planted, requests: int) -> list[float]:
