@@ -67,7 +67,7 @@ async def storm(ground: Ground, redis_url: str, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(10_800 if IS_LONG else 300)
+@pytest.mark.timeout(10_800 if IS_LONG else 600)
 async def test_after_every_blow_the_books_are_the_oracles_and_the_providers(storm: Storm, ground: Ground) -> None:
     begun, spans = time.monotonic(), Counter[str]()
     last = (datetime.now(UTC).date().replace(day=1) - timedelta(days=1)).replace(day=1)

@@ -5,12 +5,14 @@ The clock is a file that every process of the simulation reads; whoever turns it
 
 import asyncio
 import os
+import signal
 import struct
 import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cli.embedded.process import end_with_parent
 from jobs import logs, worker
 from jobs.providers.sandbox import __main__ as sandbox
 from jobs.providers.sandbox.paystack import objects
@@ -52,7 +54,8 @@ async def work(clock: SharedClock) -> None:
 
 
 def main(what: str, path: str) -> int:
-    """Run one of the two; the exit code."""
+    """Run one of the two, no longer than the simulation; the exit code."""
+    end_with_parent(signal.SIGKILL, os.getppid())
     clock = SharedClock(Path(path))
     if what == "worker":
         worker.HEARTBEAT_SECONDS = 1.0
