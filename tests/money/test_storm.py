@@ -4,7 +4,7 @@ Customers pay on the pages of both providers' sandboxes, some twice, some later,
 dispute. Events come twice, in the wrong order or never, calls fail, answers are lost. At the end every invoice is the
 oracle's, the books of payments are the providers' own, and each event was applied once.
 
-The suite runs a small storm of eight months. A long one of fourteen:
+The suite runs a small storm of eight months. A long one of fourteen, which takes about an hour on two cores:
 
     SIMULATED_ORGANIZATIONS=2000 ./mts test -n 0 tests/money/test_storm.py -s
 """
