@@ -96,6 +96,7 @@ async def test_in_any_trouble_answers_stay_quick_and_one_call_a_second_tries_aga
     # What it says when all is well again is written or not by the level that this process logs at.
     told = [log["event"] for log in logs if log["event"].startswith("redis.")]
     assert told in (["redis.away"], ["redis.away", "redis.back"])
+    assert not here.counters._is_away
     assert await timed(here, new.secret) < 0.2
 
 
