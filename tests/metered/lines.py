@@ -42,8 +42,11 @@ class Line(asyncio.Protocol):
         return port
 
     def ask(self, request: bytes) -> "asyncio.Future[Heard]":
-        """Send a request now; its answer, once all of it is here."""
+        """Send a request now; its answer, once all of it is here, or a ConnectionError."""
         answer: asyncio.Future[Heard] = self._loop.create_future()
+        if self._transport.is_closing():
+            answer.set_exception(ConnectionError("the server hung up before this was asked"))
+            return answer
         self._asked.append(answer)
         self._transport.write(request)
         return answer

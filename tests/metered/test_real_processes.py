@@ -122,14 +122,16 @@ async def _expiries(urls: Urls, running: Running, homes: list[House]) -> int:
     give_keys(urls, homes[: EXPIRED % HOUSES], EXPIRED // HOUSES + 1, end)
     give_keys(urls, homes[EXPIRED % HOUSES :], EXPIRED // HOUSES, end)
     asks = [changes.with_key(value) for home in homes for _, value in home.keys]
-    async with running.lanes() as lanes:
-        lines = lanes[0].afterwards
-        before = await asyncio.gather(*(line.ask(ask) for ask in asks for line in lines))
-        assert all(map(changes.is_accepted, before))
-        await asyncio.sleep((end - datetime.now(UTC)).total_seconds())
-        after = await asyncio.gather(*(line.ask(ask) for ask in asks for line in lines))
-        assert all(map(changes.is_refused, after))
+    assert all(map(changes.is_accepted, await _ask_everywhere(running, asks)))
+    await asyncio.sleep((end - datetime.now(UTC)).total_seconds())
+    assert all(map(changes.is_refused, await _ask_everywhere(running, asks)))
     return len(asks)
+
+
+async def _ask_everywhere(running: Running, asks: list[bytes]) -> list[Heard]:
+    """What each process says to each request."""
+    async with running.lanes() as lanes:
+        return await asyncio.gather(*(line.ask(ask) for ask in asks for line in lanes[0].afterwards))
 
 
 @pytest.mark.parametrize("mistake", ["late", "never"])
