@@ -57,17 +57,19 @@ async def user(endpoint: Endpoint, exchange: Exchange, scope: Scope, receive: Re
 async def key(endpoint: Endpoint, exchange: Exchange, scope: Scope, receive: Receive) -> Reply:
     """A program with an API key: admitted, answered, recorded – and only then sent."""
     resources: Resources = scope["state"]["resources"]
-    admission = await limit.by_key(exchange, resources)
-    reached = False
-    refusal = admission.refusal or _missing_scope(endpoint, admission)
-    if refusal is not None:  # not raised: its own frame would hold on to it until the garbage collector comes
-        return await usage.record(endpoint, exchange, resources, admission, endpoint.error(refusal, exchange), reached)
-    try:
-        raw = await endpoint.read(receive)
-        reached = True
-        reply = await _with_key(endpoint, exchange, resources, receive, admission, raw)
-    except Exception as error:  # noqa: BLE001 - whatever is answered must be recorded first
-        reply = endpoint.error(refusal_of(error, exchange), exchange)
+    with resources.usage.coming:
+        admission = await limit.by_key(exchange, resources)
+        reached = False
+        refusal = admission.refusal or _missing_scope(endpoint, admission)
+        try:
+            if refusal is not None:  # not raised: its own frame would hold on to it until the garbage collector comes
+                reply = endpoint.error(refusal, exchange)
+            else:
+                raw = await endpoint.read(receive)
+                reached = True
+                reply = await _with_key(endpoint, exchange, resources, receive, admission, raw)
+        except Exception as error:  # noqa: BLE001 - whatever is answered must be recorded first
+            reply = endpoint.error(refusal_of(error, exchange), exchange)
     return await usage.record(endpoint, exchange, resources, admission, reply, reached)
 
 
