@@ -14,6 +14,8 @@ from tests.bench.load import Asked, cpu_seconds, highest_rate, latencies
 from tests.bench.planting import Planted
 from tests.metered.served import Served
 
+BARE = "bare"
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -30,17 +32,18 @@ class Cost:
 
 def costs(run: Run, planted: Planted, rates: dict[str, tuple[float, float]], seconds: float) -> dict[str, Cost]:
     """Counted and measured for each kind by itself."""
-    with run.ours() as server:
-        asked = kinds(planted, server.port)
-        for each in asked.values():
+    with run.ours() as ours, run.other("bare") as bare:
+        asked = {name: (ours, each) for name, each in kinds(planted, ours.port).items()}
+        asked[BARE] = (bare, Asked("GET", "/x", {}))
+        for server, each in asked.values():
             highest_rate(server.port, each, 2)  # connections opened, keys known, sessions noted as seen
-        found = {name: _processor(run, server, each, seconds) for name, each in asked.items()}
+        found = {name: _processor(run, server, each, seconds) for name, (server, each) in asked.items()}
         spread = {
-            name: latencies(server.port, each, rates[name][1] / 2, seconds)
-            for name, each in asked.items()
+            name: latencies(server.port, each, rates[name][1] / 2, 2 * seconds)
+            for name, (server, each) in asked.items()
             if not each.random_key
         }
-    counted = _counted(run, planted)
+    counted = _counted(run, planted) | {BARE: (0.0, 0.0)}
     return {name: Cost(*counted[name], *found[name], *spread.get(name, (0.0, 0.0))) for name in found}
 
 

@@ -10,9 +10,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.metered.served import Load, read_answer, request
+import uvloop
+
+from tests.metered.lines import Line
+from tests.metered.served import Load, request
 
 CONNECTIONS = 32
+SETTLING = 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,10 @@ class Asked:
     tokens: tuple[str, ...] = ()
     random_key: bool = False
 
-    def raw(self) -> bytes:
-        """As it travels, the first of those that take turns."""
-        headers = dict(self.headers)
-        if self.tokens:
-            headers["Authorization"] = self.tokens[0]
-        return request(self.method, self.path, headers, self.body.encode())
+    def raw(self) -> list[bytes]:
+        """As they travel, those that take turns."""
+        heads = [{"Authorization": token} for token in self.tokens] or [{}]
+        return [request(self.method, self.path, {**self.headers, **head}, self.body.encode()) for head in heads]
 
     def script(self) -> str:
         """The same for wrk."""
@@ -74,7 +76,7 @@ def highest_rate(port: int, asked: Asked, seconds: float) -> float:
 
 
 async def _without_wrk(port: int, asked: Asked, seconds: float) -> float:
-    load = Load(port, asked.raw(), CONNECTIONS)
+    load = Load(port, asked.raw()[0], CONNECTIONS)
     running = asyncio.create_task(load.run())
     await asyncio.sleep(seconds)
     load.stopping = True
@@ -84,27 +86,28 @@ async def _without_wrk(port: int, asked: Asked, seconds: float) -> float:
 
 def latencies(port: int, asked: Asked, rate: float, seconds: float) -> tuple[float, float]:
     """Median and 99th percentile in milliseconds at a steady rate; waiting for one's turn counts."""
-    taken = asyncio.run(_paced(port, asked, rate, seconds))
+    taken = uvloop.run(_paced(port, asked.raw(), rate, seconds))
     cuts = statistics.quantiles(taken, n=100)
     return cuts[49] * 1000, cuts[98] * 1000
 
 
-async def _paced(port: int, asked: Asked, rate: float, seconds: float) -> list[float]:
+async def _paced(port: int, requests: list[bytes], rate: float, seconds: float) -> list[float]:
+    """What is due in the first moments does not count: everything starts at once then."""
+    lines = [await Line.to(port) for _ in range(CONNECTIONS)]
     taken: list[float] = []
     begin = time.perf_counter()
-    turns = iter(range(int(rate * seconds)))
+    turns = iter(range(int(rate * (SETTLING + seconds))))
 
-    async def one() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async def one(line: Line) -> None:
         for turn in turns:
             due = begin + turn / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            writer.write(asked.raw())
-            await read_answer(reader)
-            taken.append(time.perf_counter() - due)
-        writer.close()
+            await line.ask(requests[turn % len(requests)])
+            if due - begin > SETTLING:
+                taken.append(time.perf_counter() - due)
+        line.close()
 
-    await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*map(one, lines))
     return taken
 
 

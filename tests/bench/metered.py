@@ -9,7 +9,7 @@ import asyncio
 import statistics
 
 from settings import Settings
-from tests.bench.costs import Cost, costs
+from tests.bench.costs import BARE, Cost, costs
 from tests.bench.ground import SEND, Run, kinds, started
 from tests.bench.load import Asked, highest_rate, resident_mib
 from tests.bench.planting import Large, Planted, plant, plant_many
@@ -33,6 +33,7 @@ def ratios(run: Run, planted: Planted, rounds: int, seconds: float) -> dict[str,
         for _ in range(rounds):
             yardstick = {m: highest_rate(bare.port, Asked(m, "/x", {}, SEND if m == "POST" else ""), seconds)
                          for m in ("GET", "POST")}  # fmt: skip
+            found.setdefault(BARE, []).append((1.0, yardstick["GET"]))
             for name, port, each in plan:
                 rate = highest_rate(port, each, seconds)
                 found.setdefault(name, []).append((rate / yardstick[each.method], rate))
