@@ -56,10 +56,11 @@ async def page(
     tenant: Tenant, *, limit: int, before: int = LAST, table_name: str | None = None, row_key: str | None = None
 ) -> list[Event]:
     """The newest `limit` events before a place in the chain, of one table (`schema.table`) or one row if given."""
-    rows = queries.page(
-        tenant.conn, organization_id=tenant.organization_id, before=before, table_name=table_name, row_key=row_key,
-        limit=limit,
-    )  # fmt: skip
+    asked = {"organization_id": tenant.organization_id, "before": before, "limit": limit}
+    if table_name is not None and row_key is not None:
+        of_row = queries.page_of_row(tenant.conn, table_name=table_name, row_key=row_key, **asked)
+        return [Event(**row) async for row in of_row]
+    rows = queries.page(tenant.conn, table_name=table_name, row_key=row_key, **asked)
     return [Event(**row) async for row in rows]
 
 

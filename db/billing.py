@@ -52,6 +52,15 @@ def next_month(month: date) -> date:
     return (month.replace(day=1) + timedelta(days=31)).replace(day=1)
 
 
+def last_billed(now: datetime) -> date:
+    """The last month that a request made until `now` can be billed in.
+
+    That is the month it was made in or, when that was closed already, the first open one; a month that has not begun is
+    never closed (`usage.close_month`). The last hour of a month counts as the next: not all clocks agree.
+    """
+    return next_month((now.astimezone(UTC) + timedelta(hours=1)).date())
+
+
 async def close_month(conn: Any, month: date, now: datetime) -> int:
     """Close a month and those before it for everybody; waits for requests being recorded. Returns how many."""
     closed: int = await queries.close_month(conn, month=month, now=now)

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+from db.billing import last_billed, next_month
 from db.pool import Tenant
 from db.statements import load
 from db.types import ApiKeyId, Plan
@@ -15,20 +16,30 @@ DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The last thirty UTC days, today included, and the months they touch."""
+    """The last thirty UTC days, today included, and the months in which what was requested in them can be billed."""
 
     since: datetime
     first_day: date
     last_day: date
     since_month: date
     month: date
+    last_month: date
+
+    @property
+    def months(self) -> dict[str, date]:
+        """Every month from `since_month` to `last_month`, four at most: by name, so that others are never opened."""
+        first, last = self.since_month, self.last_month
+        second = min(next_month(first), last)
+        third = min(next_month(second), last)
+        return {"since_month": first, "second_month": second, "third_month": third, "last_month": last}
 
     @classmethod
     def ending(cls, now: datetime) -> "Window":
         """The window that ends with the day of `now`."""
         last = now.astimezone(UTC).date()
         first = last - timedelta(days=DAYS - 1)
-        return cls(datetime.combine(first, time(), UTC), first, last, first.replace(day=1), last.replace(day=1))
+        since = datetime.combine(first, time(), UTC)
+        return cls(since, first, last, first.replace(day=1), last.replace(day=1), last_billed(now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +92,8 @@ async def stats(tenant: Tenant, now: datetime) -> Stats:
     """The head of the dashboard."""
     window = Window.ending(now)
     row = await queries.stats(
-        tenant.conn, organization_id=tenant.organization_id, since=window.since, since_month=window.since_month,
-        month=window.month, now=now,
+        tenant.conn, organization_id=tenant.organization_id, since=window.since, month=window.month, now=now,
+        **window.months,
     )  # fmt: skip
     return Stats(**dict(row))
 
@@ -91,8 +102,8 @@ async def usage_graph(tenant: Tenant, now: datetime) -> list[Day]:
     """Thirty days, oldest first, those without a request too."""
     window = Window.ending(now)
     rows = queries.usage_graph(
-        tenant.conn, organization_id=tenant.organization_id, since=window.since, since_month=window.since_month,
-        first_day=window.first_day, last_day=window.last_day,
+        tenant.conn, organization_id=tenant.organization_id, since=window.since,
+        first_day=window.first_day, last_day=window.last_day, **window.months,
     )  # fmt: skip
     return [Day(**dict(row)) async for row in rows]
 
@@ -101,8 +112,8 @@ async def api_keys(tenant: Tenant, now: datetime) -> list[KeyUsage]:
     """Every key with its use, newest first."""
     window = Window.ending(now)
     rows = queries.api_keys(
-        tenant.conn, organization_id=tenant.organization_id, since=window.since, since_month=window.since_month,
-        month=window.month,
+        tenant.conn, organization_id=tenant.organization_id, since=window.since, month=window.month,
+        **window.months,
     )  # fmt: skip
     return [_key_usage(row, now) async for row in rows]
 

@@ -2,13 +2,14 @@
 
 import os
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
 import asyncpg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from db.billing import last_billed
 from db.errors import Conflict, Unprocessable
 from db.pool import Tenant
 from db.statements import load
@@ -57,7 +58,7 @@ async def find(tenant: Tenant, claim: Claim, now: datetime) -> Stored | None:
         raise Conflict(
             "IDEMPOTENCY_KEY_IN_USE", "A request with this Idempotency-Key is still being answered"
         ) from error
-    row = await queries.get(tenant.conn, **names)
+    row = await queries.get(tenant.conn, **names, **_months(now))
     if row["created_at"] <= now - KEPT:
         return None
     if row["request_hash"] != claim.request_hash:
@@ -73,6 +74,12 @@ async def store(tenant: Tenant, claim: Claim, status: int, answer: bytes, now: d
         request_hash=claim.request_hash, record_id=claim.record_id, status_code=status,
         answer=_encrypt(tenant, claim.key, answer) if secret else answer, is_encrypted=secret, now=now,
     )  # fmt: skip
+
+
+def _months(now: datetime) -> dict[str, date]:
+    """In which a request can be billed whose answer is still kept; a request begins somewhat before its answer."""
+    began = (now - KEPT - timedelta(hours=1)).astimezone(UTC)
+    return {"first_month": began.date().replace(day=1), "last_month": last_billed(now)}
 
 
 def _hash(key: str) -> bytes:

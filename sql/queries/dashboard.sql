@@ -13,7 +13,7 @@ cross join lateral (
                as successful_requests_30d,
            coalesce(sum(c.billable) filter (where c.billed_month = :month), 0)::bigint as current_month_requests
     from usage.counted c
-    where c.organization_id = :organization_id and c.billed_month >= :since_month
+    where c.organization_id = :organization_id and c.billed_month in (:since_month, :second_month, :third_month, :last_month)
 ) u
 where o.organization_id = :organization_id;
 
@@ -26,7 +26,7 @@ left join (
     select c.day as date, sum(c.requests)::bigint as requests,
            coalesce(sum(c.requests) filter (where c.status_class < 4), 0)::bigint as success_count
     from usage.counted c
-    where c.organization_id = :organization_id and c.billed_month >= :since_month
+    where c.organization_id = :organization_id and c.billed_month in (:since_month, :second_month, :third_month, :last_month)
       and c.day >= (:since::timestamptz at time zone 'utc')::date
     group by c.day
 ) u on u.date = day::date
@@ -40,7 +40,7 @@ with counted as materialized (
            coalesce(sum(c.billable) filter (where c.day >= (:since::timestamptz at time zone 'utc')::date), 0)::bigint as billable,
            sum(c.billable)::bigint as month_billable
     from usage.counted c
-    where c.organization_id = :organization_id and c.billed_month >= :since_month
+    where c.organization_id = :organization_id and c.billed_month in (:since_month, :second_month, :third_month, :last_month)
     group by c.api_key_id, c.billed_month, c.plan
 ),
 rated as (

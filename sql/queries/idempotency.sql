@@ -5,13 +5,13 @@ values (:organization_id, :subject_id, :key_hash, :request_hash, :record_id, 0, 
 on conflict (organization_id, subject_id, key_hash) do nothing;
 
 -- name: get^
--- The stored answer of a key, and whether its request is in the books; by the primary keys of both tables.
+-- The stored answer of a key, and whether its request is in the books of some months; by the primary keys of both tables.
 select request_hash, record_id, status_code, answer, is_encrypted, created_at,
        exists (
            select from usage.usage_records u
            where u.organization_id = :organization_id
              and u.id = k.record_id
-             and u.billed_month >= date_trunc('month', k.created_at at time zone 'utc')::date
+             and u.billed_month between :first_month and :last_month
        ) as was_recorded
 from tenancy.idempotency_keys k
 where k.organization_id = :organization_id and k.subject_id = :subject_id and k.key_hash = :key_hash

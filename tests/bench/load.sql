@@ -1,9 +1,10 @@
--- Organizations with seats, keys, messages and usage: `organizations` and `rows` are given, the first organization holds half of all rows.
+-- Organizations with their plan, seats, keys, messages and usage: `organizations` and `rows` are given, the first organization holds half of all rows.
 set session_replication_role = replica;
 alter table tenancy.organizations disable trigger user;
 create temporary table wanted as
     select n, ('01890000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid as id from generate_series(1, %(organizations)s) as n;
 insert into tenancy.organizations (organization_id, name, email) select id, 'Organization ' || n, 'a@example.com' from wanted;
+insert into billing.plan_segments (organization_id, position, starts_at, plan) select id, 1, '2026-01-01Z', 'free' from wanted;
 insert into tenancy.users (organization_id, id, account_id, email, role) select id, id, id, 'a@example.com', 'owner' from wanted;
 insert into tenancy.api_keys (organization_id, id, name, first4, last4, scopes, created_by)
     select id, id, 'Key', 'aaaa', 'zzzz', '{}', id from wanted;

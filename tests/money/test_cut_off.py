@@ -20,6 +20,7 @@ from tests.founding import found, new_key
 from tests.money.test_closing import close, differences, record
 from tests.servers import Urls
 from tests.stack import settings_for
+from tests.visitors import TurnableClock
 
 WAITING_FOR_THE_MONTH = "select from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and not granted"
 STATEMENTS = ("execute", "fetch", "fetchrow", "fetchval")
@@ -67,10 +68,11 @@ class Cut:
 async def test_a_close_cut_off_at_any_statement_leaves_all_of_it_or_nothing(
     urls: Urls, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    year = 2061 + after
+    year, clock = 2061 + after, TurnableClock()
+    clock.ahead = datetime(year, 2, 1, tzinfo=UTC) - clock.now()
     whole, seen, number = [1, 1, 1, 1, 1, 1], [], 0
     owner = await asyncpg.connect(urls.superuser)
-    async with open_resources(settings_for(urls.worker, redis_url, 9, tmp_path)) as resources:
+    async with open_resources(settings_for(urls.worker, redis_url, 9, tmp_path), clock) as resources:
         founded = await found(resources.database, "pro", datetime(year, 1, 1, tzinfo=UTC))
         await close_until(resources, date(year, 1, 1))
         statement = Database.statement
