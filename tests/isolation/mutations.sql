@@ -277,3 +277,35 @@ alter table jobs.procrastinate_jobs disable row level security;
 -- queue without a policy → queue boundary
 drop policy worker_runs on jobs.procrastinate_workers;
 drop policy writer_notes on jobs.procrastinate_workers;
+
+-- glass broken by somebody whose statements are not logged → break glass
+grant app_breakglass to app_exporter;
+
+-- glass broken by somebody whose statements are not logged in this database → break glass
+grant app_breakglass to app_auditor;
+do $$ begin execute format('alter role app_auditor in database %I set log_statement = %L', current_database(), 'ddl'); end $$;
+
+-- glass broken by somebody who may stop the log → break glass
+grant app_breakglass to app_auditor;
+grant set on parameter log_statement to app_auditor;
+
+-- inexact type in a directory → exact type
+alter table identity.accounts add column worth numeric;
+
+-- index of a directory that leaks → index type
+create index accounts_length_idx on identity.accounts ((length(email_key)::numeric));
+
+-- foreign key of the queue that sets null → foreign key action
+create table jobs.mutation (id bigint, job_id bigint references jobs.procrastinate_jobs (id) on delete set null);
+
+-- foreign key of the queue without an index → foreign key index
+create table jobs.mutation (id bigint primary key, job_id bigint references jobs.procrastinate_jobs (id));
+
+-- function of ours beside the queue without a search path → search path
+alter function jobs.rescue_stalled(interval) reset search_path;
+
+-- uncommented column of the queue → comment
+comment on column jobs.procrastinate_jobs.args is null;
+
+-- schema that linters skip → schema name
+create schema auth;
