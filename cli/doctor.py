@@ -1,4 +1,4 @@
-"""Check an installation and say what to do: settings, Postgres, roles and row security, migrations, Redis, mail.
+"""Check an installation and say what to do: settings, Postgres, its replica, row security, migrations, Redis, mail.
 
 Looks at what DATABASE_URL and the other settings name, else at the live `mts dev`. Answers 0 when nothing is wrong.
 """
@@ -8,13 +8,14 @@ import asyncio
 import os
 import smtplib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import psycopg
 
+from cli.doctor_replica import replica
 from cli.environment import database_url, resolve
 from cli.errors import CommandError
+from cli.findings import Finding
 from db import checks, migrate
 from db.errors import DomainError
 from jobs.providers.smtp_url import parse_smtp_url
@@ -22,19 +23,6 @@ from jobs.resources import Resources, open_resources
 from settings import Settings, SettingsError
 
 MAIL_SECONDS = 5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report; `ok` is None for what is only worth knowing."""
-
-    ok: bool | None
-    subject: str
-    text: str
-
-    def __str__(self) -> str:
-        mark = {True: "✓", False: "✗", None: "·"}[self.ok]
-        return f"{mark} {self.subject:<12} {self.text}"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +57,7 @@ async def _examine(settings: Settings) -> list[Finding]:
     findings = [Finding(True, "Settings", f"complete, environment {settings.environment}")]
     async with open_resources(settings) as resources:
         findings += [finding async for finding in _postgres(resources)]
+        findings += [finding async for finding in replica(resources)]
         findings.append(await _redis(resources))
     findings.append(await asyncio.to_thread(_migrations))
     findings.append(await asyncio.to_thread(_mail, settings))

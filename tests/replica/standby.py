@@ -52,8 +52,13 @@ class Standby(EmbeddedPostgres):
         """Wait until everything that the primary has written by now is replayed."""
         with psycopg.connect(self._primary.superuser_url(), autocommit=True) as conn:
             end = (conn.execute("select pg_current_wal_insert_lsn()").fetchone() or ("",))[0]
-            conn.execute("select pg_logical_emit_message(true, 'tests', '')")  # something that goes past this place
+        self.write_on_primary()  # something that goes past this place
         self._until(f"select pg_last_wal_replay_lsn() >= '{end}'")
+
+    def write_on_primary(self) -> None:
+        """Let the primary's log grow."""
+        with psycopg.connect(self._primary.superuser_url(), autocommit=True) as conn:
+            conn.execute("select pg_logical_emit_message(true, 'tests', '')")
 
     def promote(self) -> None:
         """Follow nobody any more."""
