@@ -13,7 +13,7 @@ declare
 begin
     loop
         perform pg_advisory_xact_lock_shared(usage.month_lock(month));
-        -- Asked after the lock is held, and here rather than in first_open_month(), which costs as much as all of this.
+        -- Asked after the lock is held; here, because the call of a function would cost as much again.
         first_open := (select max(c.month) + interval '1 month' from usage.closed_months c);
         exit when first_open is null or month >= first_open;
         month := greatest(month, first_open);

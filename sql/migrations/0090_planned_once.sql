@@ -1,4 +1,4 @@
--- depends: 0087_reading_at_once
+-- depends: 0088_cheaper_records
 -- What reads usage leaves out, when it begins, the partitions that hold nothing for it; no month is closed before it begins,
 -- so that whoever reads knows the last one that a request can be billed in.
 
