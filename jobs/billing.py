@@ -25,12 +25,19 @@ async def close_months(resources: Resources, timestamp: int) -> None:
 
 @periodic(cron="20 5 * * *", queue="billing")
 async def catch_up(resources: Resources, timestamp: int) -> None:
-    """Ask every organization once a day for closed months without an invoice; one's trouble does not stop the rest."""
+    """Ask every organization once a day for closed months without an invoice; one's trouble does not stop the rest.
+
+    It makes the job fail at the end: whoever was left out is not left until the next day, but until the job's retry.
+    """
+    trouble: Exception | None = None
     async for organization_id in maintenance.organizations(resources.database):
         try:
             await _queue_missing(resources, organization_id)
-        except Exception:
+        except Exception as error:
             log.exception("billing.catch_up_failed", organization_id=str(organization_id))
+            trouble = error
+    if trouble is not None:
+        raise trouble
 
 
 @job(queue="billing")

@@ -28,6 +28,15 @@ from tests.servers import Urls
 from tests.stack import Stack, serving, settings_for
 from tests.visitors import Reply, TurnableClock, Visitor
 
+WAITING = "select 1 from jobs.procrastinate_jobs where status = 'todo' and coalesce(scheduled_at, now()) <= now()"
+PASS_OVER = """
+update jobs.procrastinate_jobs j set scheduled_at = null
+where j.status = 'todo' and j.scheduled_at > now() and exists (
+    select from jobs.job_errors e
+    where e.job_id = j.id and e.attempt = j.attempts and starts_with(e.error, 'Unavailable: ')
+)
+returning j.id
+"""
 STRIPE_KEY, STRIPE_SECRET, PAYSTACK_KEY = "sk_test_sandbox", "whsec_sandbox", "sk_test_paystack"
 
 
@@ -68,13 +77,14 @@ class Shop:
         return Customer(founded, browser, cycles[0].id, email)
 
     async def work(self) -> None:
-        """Run the worker until nothing waits that could run now, what its jobs left behind included."""
-        waiting = (
-            "select 1 from jobs.procrastinate_jobs where status = 'todo' and coalesce(scheduled_at, now()) <= now()"
-        )
+        """Run the worker until nothing waits that could run now, what its jobs left behind included.
+
+        A job that found Postgres too slow to begin, as under load, waits for its retry: that wait is passed over.
+        """
         for _ in range(10):
             await self.stack.work()
-            if not self.stack.rows(waiting):
+            self.stack.rows(PASS_OVER)
+            if not self.stack.rows(WAITING):
                 return
         raise AssertionError("jobs keep coming")
 
