@@ -96,54 +96,13 @@ def authorization() -> Body:
     }
 
 
+def listed(shown: Body) -> Body:
+    """A transaction in a list: a card with every field, and a plan that is an object."""
+    card: Body = dict.fromkeys(authorization()) | {"reusable": False}
+    return shown | {"plan": {}, "authorization": card | shown["authorization"]}
+
+
 def public(body: Body, metadata_as: str | None = None) -> Body:
     """A transaction as the API shows it, its metadata as oddly as Paystack may send it."""
     shown = {name: value for name, value in body.items() if name not in ("access_code", "callback_url", "refunded")}
     return shown | {"metadata": ODD_METADATA[metadata_as]} if metadata_as else shown
-
-
-def refund(number: int, of: Body, amount: int, merchant_note: str | None, customer_note: str | None) -> Body:
-    """A refund that is being worked on."""
-    note = f"Refund for transaction {of['reference']}"
-    return {
-        "id": 13_000_000 + number,
-        "integration": 100_043,
-        "domain": "test",
-        "transaction": of["id"],
-        "transaction_reference": of["reference"],
-        "refund_reference": None,
-        "dispute": None,
-        "settlement": None,
-        "amount": amount,
-        "deducted_amount": 0,
-        "fully_deducted": False,
-        "currency": of["currency"],
-        "channel": of["channel"],
-        "status": "pending",
-        "refunded_by": of["customer"]["email"],
-        "refunded_at": None,
-        "expected_at": stamp(),
-        "customer_note": customer_note or note,
-        "merchant_note": merchant_note or note,
-        "created_at": stamp(),
-        "createdAt": stamp(),
-        "updatedAt": stamp(),
-    }
-
-
-def dispute(number: int, of: Body) -> Body:
-    """A claim of the customer's bank."""
-    return {
-        "id": 2_800_000 + number,
-        "refund_amount": of["amount"],
-        "currency": of["currency"],
-        "status": "awaiting-merchant-feedback",
-        "resolution": None,
-        "domain": "test",
-        "transaction": public(of),
-        "category": "chargeback",
-        "customer": of["customer"],
-        "due_at": stamp(),
-        "created_at": stamp(),
-        "updated_at": stamp(),
-    }

@@ -4,7 +4,7 @@ import time
 
 from starlette.requests import Request
 
-from jobs.providers.sandbox.paystack import objects
+from jobs.providers.sandbox.paystack import claims, objects
 from jobs.providers.sandbox.paystack.events import emit
 from jobs.providers.sandbox.paystack.gate import Nothing
 from jobs.providers.sandbox.paystack.params import Refund, Window
@@ -22,7 +22,7 @@ def create(request: Request, params: Refund) -> Body:
     of = sandbox.store.get("transaction", str(params.transaction)) or by_reference(sandbox, str(params.transaction))
     amount = params.amount or of["amount"] - of["refunded"]
     _check(of, amount)
-    body = objects.refund(
+    body = claims.refund(
         sandbox.store.count("paystack_refund") + 1, of, amount, params.merchant_note, params.customer_note
     )
     of["refunded"] += amount
@@ -31,7 +31,7 @@ def create(request: Request, params: Refund) -> Body:
     sandbox.store.put("paystack_refund", body)
     sandbox.schedule.at(time.time() + PROCESSING_SECONDS, "paystack", "process_refund", str(body["id"]))
     emit(sandbox, "refund.pending", _event(body, of))
-    answer = body | {"transaction": shown(sandbox, of)}
+    answer = body | {"transaction": claims.inner(shown(sandbox, of))}
     return {"status": True, "message": "Refund has been queued for processing", "data": answer}
 
 
@@ -75,7 +75,8 @@ def on_step(sandbox: Sandbox, action: str, refund_id: str) -> None:
     if action != "process_refund" or body is None or of is None:
         return
     now = objects.stamp()
-    body |= {"status": "processed", "refund_reference": f"TRF_{objects.token()}", "refunded_at": now, "updatedAt": now}
+    body |= {"status": "processed", "refund_reference": f"TRF_{objects.token()}", "refunded_at": now}
+    body |= {"updated_at": now, "updatedAt": now}
     sandbox.store.put("paystack_refund", body)
     emit(sandbox, "refund.processed", _event(body, of))
 
@@ -83,7 +84,7 @@ def on_step(sandbox: Sandbox, action: str, refund_id: str) -> None:
 def open_dispute(sandbox: Sandbox, reference: str) -> Body:
     """The customer's bank claims the money back."""
     of = by_reference(sandbox, reference)
-    body = objects.dispute(sandbox.store.count("paystack_dispute") + 1, of)
+    body = claims.dispute(sandbox.store.count("paystack_dispute") + 1, of)
     sandbox.store.put("paystack_dispute", body)
     emit(sandbox, "charge.dispute.create", body)
     return body
@@ -96,7 +97,7 @@ def close_dispute(sandbox: Sandbox, dispute_id: int, *, won: bool) -> Body:
         raise PaystackRefusal(404, "Dispute not found", "dispute_not_found")
     now = objects.stamp()
     body |= {"status": "resolved", "resolution": "declined" if won else "merchant-accepted"}
-    body |= {"resolved_at": now, "updated_at": now}
+    body |= {"resolvedAt": now, "updated_at": now}
     sandbox.store.put("paystack_dispute", body)
     emit(sandbox, "charge.dispute.resolve", body)
     return body

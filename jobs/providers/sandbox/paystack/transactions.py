@@ -52,7 +52,7 @@ def listing(request: Request, params: Window) -> Body:
     """GET /transaction, newest first."""
     sandbox = sandbox_of(request)
     body = page(sandbox, "transaction", "created_at", params, {"status": params.status} if params.status else {})
-    body["data"] = [shown(sandbox, row) for row in body["data"]]
+    body["data"] = [objects.listed(shown(sandbox, row)) for row in body["data"]]
     return {"status": True, "message": "Transactions retrieved", **body}
 
 
@@ -94,7 +94,7 @@ def pay(sandbox: Sandbox, body: Body) -> None:
     body |= {"status": "success", "gateway_response": "Successful", "paid_at": now, "paidAt": now}
     body |= {"authorization": objects.authorization(), "fees": ceil(body["amount"] * 0.015)}
     sandbox.store.put("transaction", body)
-    emit(sandbox, "charge.success", shown(sandbox, body))
+    emit(sandbox, "charge.success", shown(sandbox, body) | {"plan": {}})
 
 
 def decline(sandbox: Sandbox, body: Body) -> None:
