@@ -143,6 +143,11 @@ class Settings(BaseModel):
     billing_grace_minutes: int = Field(
         10, ge=0, le=1440, description="minutes after the end of a month in which late requests are still counted in it"
     )
+    seller_name: str = Field("MTS", min_length=1, max_length=120, description="who sells, as invoices print it")
+    seller_address: str | None = Field(
+        None, max_length=500, description="the seller's address on invoices, a semicolon between its lines"
+    )
+    seller_tax_number: str | None = Field(None, max_length=60, description="the seller's tax number on invoices")
     invoice_due_days: int = Field(14, ge=0, le=90, description="days from issue to due date")
     suspend_after_days: int = Field(
         30, ge=1, le=3650, description="days after the due date of an unpaid invoice that API keys are suspended"

@@ -22,7 +22,8 @@ from api.billing_answers import (
 from api.fields import Body, PageQuery, Pagination, Query, amount
 from api.http import Permission, Router, UserCall
 from api.usage_answers import UsageAnswer, UsageQuery, usage_in
-from db import invoices, payments, plans
+from db import credit_notes, invoices, payments, plans
+from db.credit_notes import CreditNote
 from db.invoices import Cycle
 from db.payments import Attempt, ProviderName
 from db.types import CycleId, Plan
@@ -125,18 +126,27 @@ async def invoice_page(call: UserCall, invoice_id: UUID) -> HTMLResponse:
 @router.get("/invoices/{invoice_id}.pdf", access=Permission.VIEW_BILLING, replica=True)
 async def invoice_paper(call: UserCall, invoice_id: UUID) -> Response:
     """An invoice as PDF."""
-    cycle, attempts = await _invoice(call, invoice_id)
-    paper = await asyncio.to_thread(invoice_pdf.pdf, cycle, attempts)
-    name = {"Content-Disposition": f'inline; filename="{cycle.number_text}.pdf"'}
-    return Response(paper, media_type="application/pdf", headers=DOCUMENT_HEADERS | name)
+    cycle, attempts, notes = await _invoice(call, invoice_id)
+    return paper(await asyncio.to_thread(invoice_pdf.pdf, cycle, attempts, notes), cycle.number_text)
+
+
+def paper(pdf: bytes, name: str) -> Response:
+    """A document on paper, for a browser to show or to keep."""
+    kept_as = {"Content-Disposition": f'inline; filename="{name}.pdf"'}
+    return Response(pdf, media_type="application/pdf", headers=DOCUMENT_HEADERS | kept_as)
 
 
 @router.get("/invoices/{invoice_id}", access=Permission.VIEW_BILLING, replica=True)
 async def invoice(call: UserCall, invoice_id: UUID) -> InvoiceDetails:
-    """An invoice with its lines and payments."""
+    """An invoice with its lines, its payments and the credit notes that correct it."""
     return InvoiceDetails.made(*await _invoice(call, invoice_id))
 
 
-async def _invoice(call: UserCall, invoice_id: UUID) -> tuple[Cycle, list[Attempt]]:
+async def _invoice(call: UserCall, invoice_id: UUID) -> tuple[Cycle, list[Attempt], list[CreditNote]]:
     cycle = await invoices.get_issued(call.tenant, CycleId(invoice_id))
-    return await invoices.with_shares(call.tenant, cycle), await payments.of_invoice(call.tenant, cycle.id)
+    attempts = await payments.of_invoice(call.tenant, cycle.id)
+    return (
+        await invoices.with_shares(call.tenant, cycle),
+        attempts,
+        await credit_notes.of_invoice(call.tenant, cycle.id),
+    )

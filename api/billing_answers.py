@@ -3,13 +3,13 @@
 from typing import Literal, Self
 from uuid import UUID
 
+from api.credit_note_answers import CURRENCY, CreditNoteAnswer, Seller
 from api.fields import Amount, Answer, Pagination, Timestamp, amount
+from db.credit_notes import CreditNote
 from db.invoices import Cycle, Line, Preview, Share, Totals
 from db.payments import Attempt
 from db.plans import PlanPreview
 from db.types import Plan
-
-CURRENCY = "USD"
 
 
 class LineAnswer(Answer):
@@ -147,20 +147,24 @@ class InvoiceDetails(InvoiceEntry):
 
     organization_name: str
     organization_email: str
+    seller: Seller
     paid: Amount
     credited: Amount
     lines: list[InvoiceLineAnswer]
     payments: list[PaymentEntry]
+    credit_notes: list[CreditNoteAnswer]
 
     @classmethod
-    def made(cls, cycle: Cycle, attempts: list[Attempt]) -> Self:  # type: ignore[override]
-        """The answer for an issued invoice and its payments."""
+    def made(cls, cycle: Cycle, attempts: list[Attempt], notes: list[CreditNote]) -> Self:  # type: ignore[override]
+        """The answer for an issued invoice, its payments and its credit notes."""
         return super().made(
             cycle,
+            seller=Seller.made(cycle),
             paid=amount(cycle.paid_minor),
             credited=amount(cycle.credited_minor),
             lines=[InvoiceLineAnswer.made(line) for line in cycle.lines],
             payments=[PaymentEntry.of(attempt, amount=attempt.amount.decimal) for attempt in attempts],
+            credit_notes=[CreditNoteAnswer.made(note) for note in notes],
         )
 
 

@@ -1,4 +1,4 @@
-"""Decide about invoices: list those held back, issue or void one, write a part of an issued one off, reconcile.
+"""Decide about invoices: list those held back, issue or void one, write a credit note for an issued one, reconcile.
 
 Works as app_worker: DATABASE_URL, or the live `mts dev`. Each decision wants a reason and goes into the organization's
 trail with your user name. An invoice is named by its id; the list of parked ones shows it.
@@ -15,17 +15,21 @@ from uuid import UUID
 from cli.environment import resolve
 from cli.errors import CommandError
 from cli.tables import table
-from db import billing, invoices, maintenance
+from db import billing, credit_notes, invoices, maintenance
 from db.errors import DomainError, NotFound, Unavailable
 from db.invoices import Cycle
 from db.pool import Tenant
 from db.types import Actor, CycleId, Money, OrganizationId
 from jobs import dunning, logs, reconciliation
-from jobs.billing import WORKER, announce
+from jobs.billing import WORKER, announce, seller_of
 from jobs.resources import Resources, open_resources
 
 Action = Callable[[Resources, argparse.Namespace], Awaitable[int]]
 OPERATOR = Actor("system")
+CREDIT = (
+    "What the invoice still owes is not owed any more; what was paid already is taken off the next invoices. To give"
+    " money back instead, refund it at the provider first, and credit what is then owed again."
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,10 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("parked", help="invoices that a safety bound holds back, and why")
     _decision(actions.add_parser("release", help="issue a parked invoice as it is"))
     _decision(actions.add_parser("void", help="end a parked invoice: nobody shall owe it"))
-    credit = actions.add_parser("credit", help="write a part of an issued invoice off")
+    credit = actions.add_parser("credit", help="write a credit note for an issued invoice", description=CREDIT)
     credit.add_argument("id", type=UUID, metavar="ID")
     credit.add_argument("amount", metavar="AMOUNT", help="in the invoice's currency, such as 12.50")
-    credit.add_argument("--reason", required=True, help="why, for whoever reads the trail")
+    credit.add_argument("--reason", required=True, help="why, as the credit note prints it to the customer")
     compare = actions.add_parser(
         "reconcile", help="compare the books of one organization, or of all and their webhooks"
     )
@@ -82,7 +86,8 @@ async def _parked(resources: Resources, args: argparse.Namespace) -> int:
 async def _release(resources: Resources, args: argparse.Namespace) -> int:
     async def act(tenant: Tenant, cycle: Cycle) -> None:
         now, due_days = resources.clock.now(), resources.settings.invoice_due_days
-        await billing.release(tenant, cycle.id, _reason(args), now, due_days)
+        seller = seller_of(resources.settings)
+        await billing.release(tenant, cycle.id, _signed(_reason(args)), now, due_days, seller)
         await announce(tenant, await invoices.get(tenant, cycle.id))
 
     return await _decide(resources, args, act)
@@ -90,7 +95,7 @@ async def _release(resources: Resources, args: argparse.Namespace) -> int:
 
 async def _void(resources: Resources, args: argparse.Namespace) -> int:
     async def act(tenant: Tenant, cycle: Cycle) -> None:
-        await billing.void(tenant, cycle.id, _reason(args))
+        await billing.void(tenant, cycle.id, _signed(_reason(args)))
 
     return await _decide(resources, args, act)
 
@@ -99,8 +104,13 @@ async def _credit(resources: Resources, args: argparse.Namespace) -> int:
     minor = _minor(args.amount)
 
     async def act(tenant: Tenant, cycle: Cycle) -> None:
-        await billing.credit(tenant, cycle.id, Money(minor, cycle.currency), _reason(args), resources.clock.now())
+        now, seller = resources.clock.now(), seller_of(resources.settings)
+        amount = Money(minor, cycle.currency)
+        note_id, _ = await credit_notes.credit(tenant, cycle.id, amount, _reason(args), now, seller)
         await dunning.review_keys(resources, tenant)
+        note = await credit_notes.get(tenant, note_id)
+        later = Money(note.balance_minor, note.currency)
+        print(f"Credit note {note.number_text}: {note.amount}, of which {later} comes off the next invoices.")
 
     return await _decide(resources, args, act)
 
@@ -151,6 +161,11 @@ def _reason(args: argparse.Namespace) -> str:
     reason: str = args.reason.strip()
     if not 4 <= len(reason) <= 500:
         raise CommandError("The reason must have 4 to 500 characters.", 2)
+    return reason
+
+
+def _signed(reason: str) -> str:
+    """With the operator's name: a remark is ours, no document shows it."""
     return f"{reason} (by {_user()})"
 
 

@@ -15,9 +15,22 @@ from db.invoices import Cycle, CycleStatus
 from db.pool import Tenant
 from db.queue import Figure
 from db.statements import load
-from db.types import CycleId, Money, new_id
+from db.types import CycleId, new_id
 
 queries = load("billing")
+
+
+@dataclass(frozen=True, slots=True)
+class Seller:
+    """Who sells, as documents issued from now on print it: the address a line each."""
+
+    name: str | None = None
+    address: str | None = None
+    tax_number: str | None = None
+
+
+NOBODY = Seller()
+"""For documents without a seller of their own; the product always names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +101,18 @@ async def missing_months(tenant: Tenant) -> list[date]:
     return [row["month"] async for row in queries.missing_months(tenant.conn, organization_id=tenant.organization_id)]
 
 
-async def close_cycle(tenant: Tenant, month: date, now: datetime, due_days: int) -> Cycle | None:
+async def close_cycle(
+    tenant: Tenant, month: date, now: datetime, due_days: int, seller: Seller = NOBODY
+) -> Cycle | None:
     """Write the invoice of a closed month; None when it has one already. Due `due_days` after `now`.
 
     Several at once, or one after the other, make one invoice: the unique period decides.
     """
     cycle_id = CycleId(new_id())
     status = await queries.close_cycle(
-        tenant.conn, organization_id=tenant.organization_id, month=month, id=cycle_id, now=now, due_days=due_days
-    )
+        tenant.conn, organization_id=tenant.organization_id, month=month, id=cycle_id, now=now, due_days=due_days,
+        seller_name=seller.name, seller_address=seller.address, seller_tax_number=seller.tax_number,
+    )  # fmt: skip
     return await invoices.get(tenant, cycle_id) if status else None
 
 
@@ -147,38 +163,29 @@ async def figures(conn: Any) -> list[Figure]:
     return [Figure(**row) async for row in queries.figures(conn)]
 
 
-async def credit(tenant: Tenant, cycle_id: CycleId, amount: Money, reason: str, now: datetime) -> CycleStatus:
-    """Write a part of an issued invoice off; its new status. For the worker's role.
-
-    Raises Conflict when it is not issued, or owes less.
-    """
-    with _refusals():
-        status: CycleStatus = await queries.credit(
-            tenant.conn, organization_id=tenant.organization_id, id=cycle_id, minor=amount.minor, reason=reason, now=now
-        )
-    return status
-
-
-async def release(tenant: Tenant, cycle_id: CycleId, reason: str, now: datetime, due_days: int) -> CycleStatus:
+async def release(
+    tenant: Tenant, cycle_id: CycleId, reason: str, now: datetime, due_days: int, seller: Seller = NOBODY
+) -> CycleStatus:
     """Issue a parked invoice after a person looked at it; its new status. For the worker's role.
 
     Raises Conflict when it is not parked.
     """
-    with _refusals():
+    with refusals():
         status: CycleStatus = await queries.release(
-            tenant.conn, organization_id=tenant.organization_id, id=cycle_id, reason=reason, now=now, due_days=due_days
-        )
+            tenant.conn, organization_id=tenant.organization_id, id=cycle_id, reason=reason, now=now, due_days=due_days,
+            seller_name=seller.name, seller_address=seller.address, seller_tax_number=seller.tax_number,
+        )  # fmt: skip
     return status
 
 
 async def void(tenant: Tenant, cycle_id: CycleId, reason: str) -> None:
     """End a parked invoice that nobody shall owe. For the worker's role. Raises Conflict when it is not parked."""
-    with _refusals():
+    with refusals():
         await queries.void(tenant.conn, organization_id=tenant.organization_id, id=cycle_id, reason=reason)
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
     """What the database refuses an operator, in its own words."""
     try:
         yield

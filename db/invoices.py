@@ -13,7 +13,7 @@ from db.types import CycleId, Money, Plan
 queries = load("invoices")
 
 CycleStatus = Literal["pending", "paid", "overdue", "parked", "void"]
-LineKind = Literal["base", "included", "overage", "late", "carry", "tax"]
+LineKind = Literal["base", "included", "overage", "late", "carry", "tax", "credit"]
 REQUEST_LINES: tuple[LineKind, ...] = ("included", "overage", "late")
 
 
@@ -70,6 +70,9 @@ class Cycle:
     issued_at: datetime | None
     due_date: datetime | None
     paid_at: datetime | None
+    seller_name: str | None
+    seller_address: str | None
+    seller_tax_number: str | None
     lines: tuple[Line, ...] = field(default=())
 
     @property
@@ -91,9 +94,14 @@ class Cycle:
     @property
     def number_text(self) -> str:
         """The number as people read it: INV-2026-000117; the year is that of the issue."""
-        if self.number is None or self.issued_at is None:
-            return "not issued"
-        return f"INV-{self.issued_at.astimezone(UTC).year}-{self.number:06}"
+        return number_text(self.number, self.issued_at)
+
+
+def number_text(number: int | None, issued_at: datetime | None) -> str:
+    """An invoice's number as people read it."""
+    if number is None or issued_at is None:
+        return "not issued"
+    return f"INV-{issued_at.astimezone(UTC).year}-{number:06}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ _INVOICES: dict[str, LiteralString] = {
     " null order by number",
     "billing_cycle_lines": "select to_jsonb(t) from billing.billing_cycle_lines t where organization_id = %s"
     " order by billing_cycle_id, position",
+    "credit_notes": "select to_jsonb(t) from billing.credit_notes t where organization_id = %s order by number",
     "payments": "select to_jsonb(t) from billing.payments t where organization_id = %s order by created_at, id",
     "movements": "select to_jsonb(t) from billing.movements t where organization_id = %s order by occurred_at, id",
 }

@@ -18,6 +18,7 @@ MessageId = NewType("MessageId", UUID)
 EmailId = NewType("EmailId", UUID)
 CycleId = NewType("CycleId", UUID)
 PaymentId = NewType("PaymentId", UUID)
+CreditNoteId = NewType("CreditNoteId", UUID)
 LogPosition = NewType("LogPosition", int)
 """A place in the log of a PostgreSQL server (LSN), in bytes from its beginning; it only grows."""
 

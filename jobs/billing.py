@@ -5,12 +5,14 @@ from datetime import date, timedelta
 import structlog
 
 from db import billing, maintenance, work
+from db.billing import Seller
 from db.invoices import Cycle
 from db.pool import Tenant
 from db.types import Actor, OrganizationId
 from jobs import email, reconciliation
 from jobs.app import job, periodic
 from jobs.resources import Resources
+from settings import Settings
 
 WORKER = Actor("job")
 log = structlog.get_logger()
@@ -53,7 +55,10 @@ async def close_organization(resources: Resources, organization_id: Organization
 
 async def close_one(resources: Resources, tenant: Tenant, month: date) -> Cycle | None:
     """Write one invoice and ask for its mail in the caller's transaction; None when somebody else wrote it."""
-    cycle = await billing.close_cycle(tenant, month, resources.clock.now(), resources.settings.invoice_due_days)
+    settings = resources.settings
+    cycle = await billing.close_cycle(
+        tenant, month, resources.clock.now(), settings.invoice_due_days, seller_of(settings)
+    )
     if cycle is None:
         return None
     log.info("invoice.closed", month=f"{month:%Y-%m}", status=cycle.status, amount_minor=cycle.total_amount_minor)
@@ -61,6 +66,12 @@ async def close_one(resources: Resources, tenant: Tenant, month: date) -> Cycle 
         log.error("invoice.parked", billing_cycle_id=str(cycle.id), reason=cycle.remark)
     await announce(tenant, cycle)
     return cycle
+
+
+def seller_of(settings: Settings) -> Seller:
+    """Who sells today; each document keeps it as it was when it was issued."""
+    lines = [line.strip() for line in (settings.seller_address or "").split(";")]
+    return Seller(settings.seller_name, "\n".join(line for line in lines if line) or None, settings.seller_tax_number)
 
 
 async def announce(tenant: Tenant, cycle: Cycle) -> None:

@@ -7,12 +7,13 @@ from pydantic import Field
 from starlette.responses import RedirectResponse, Response
 
 from api import billing as endpoints
+from api import credit_notes as note_endpoints
 from api.fields import PageQuery, Query
 from api.http import UserCall
 from api.pages.forms import EMPTY, Filled, Form
 from api.pages.render import page
 from api.pages.router import Pages, Rule, go
-from db import billing, invoices, payments, plans
+from db import billing, credit_notes, invoices, payments, plans
 from db.errors import Conflict
 from db.payments import Attempt
 from db.plans import Offer, PlanPreview
@@ -20,6 +21,7 @@ from db.types import CycleId, Plan
 
 pages = Pages("Billing")
 
+NOTES_SHOWN = 20  # the newest credit notes on the page; the API pages through all
 LOOKS = 20  # times that the page asks again by itself whether a payment has arrived
 
 
@@ -43,8 +45,10 @@ async def _overview(call: UserCall, filled: Filled = EMPTY, query: PageQuery | N
     preview = await invoices.preview(call.tenant, call.now())
     offers = await plans.offers(call.tenant, call.now())
     cycles, totals = await invoices.issued(call.tenant, query.page, query.limit)
+    notes, credited = await credit_notes.page(call.tenant, 1, NOTES_SHOWN)
     return await page(
         call, "billing.html", filled=filled, preview=preview, offers=offers, cycles=cycles, totals=totals, query=query,
+        notes=notes, credited=credited,
         previews=await _previews(call, offers), current_rank=[offer.plan for offer in offers].index(preview.plan),
         next_month=billing.next_month(call.now().date()), providers=_providers(call),
     )  # fmt: skip
@@ -86,7 +90,7 @@ async def _invoice(
     return await page(
         call, "invoice_page.html", filled=filled, cycle=cycle, attempts=attempts, providers=_providers(call),
         returned=query.payment, next_look=query.look + 1 if is_waiting and query.look < LOOKS else None,
-        is_waiting=is_waiting,
+        is_waiting=is_waiting, notes=await credit_notes.of_invoice(call.tenant, cycle.id),
     )  # fmt: skip
 
 
@@ -115,6 +119,18 @@ async def document(call: UserCall, invoice_id: UUID) -> Response:
 async def paper(call: UserCall, invoice_id: UUID) -> Response:
     """The invoice as PDF."""
     return await endpoints.invoice_paper(call, invoice_id)
+
+
+@pages.show("/credit-notes/{credit_note_id}/print", Rule.of(note_endpoints.router, note_endpoints.credit_note_page))
+async def credit_note(call: UserCall, credit_note_id: UUID) -> Response:
+    """A credit note as a document that prints well."""
+    return await note_endpoints.credit_note_page(call, credit_note_id)
+
+
+@pages.show("/credit-notes/{credit_note_id}/pdf", Rule.of(note_endpoints.router, note_endpoints.credit_note_paper))
+async def credit_note_paper(call: UserCall, credit_note_id: UUID) -> Response:
+    """A credit note as PDF."""
+    return await note_endpoints.credit_note_paper(call, credit_note_id)
 
 
 def _providers(call: UserCall) -> list[str]:

@@ -20,7 +20,9 @@ select m as month from billing.missing_months(:organization_id) as m;
 
 -- name: close_cycle$
 -- The status of the cycle that was written for a closed month; null when the month has one already.
-select billing.close_cycle(:organization_id, :month, :id, :now, :due_days);
+select billing.close_cycle(
+    :organization_id, :month, :id, :now, :due_days, :seller_name, :seller_address, :seller_tax_number
+);
 
 -- name: mark_overdue
 -- The invoices that became overdue by this statement; by billing_cycles_status_idx.
@@ -32,13 +34,11 @@ returning id;
 -- What became of the organization's API keys: suspended, resumed, or null when all stays as it is.
 select billing.review_keys(:organization_id, :now, :after_days);
 
--- name: credit$
--- The status of an invoice after a part of it was written off.
-select billing.credit(:organization_id, :id, :minor, :reason, :now);
-
 -- name: release$
 -- The status of a parked invoice after it was issued.
-select billing.release(:organization_id, :id, :reason, :now, :due_days);
+select billing.release(
+    :organization_id, :id, :reason, :now, :due_days, :seller_name, :seller_address, :seller_tax_number
+);
 
 -- name: void!
 -- Ends a parked invoice.

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import psycopg
 import pytest
 from psycopg import sql
 
 from db import billing, invoices, plans, work
+from db.credit_notes import credit
 from db.invoices import Cycle
 from db.types import SYSTEM, OrganizationId, Plan
 from jobs import billing as closing
@@ -24,13 +24,6 @@ from tests.founding import Founded, found
 from tests.money.shop import Shop, shop
 
 __all__ = ["shop"]
-
-TROUBLE = sql.SQL("""
-create or replace function public.trouble() returns trigger language plpgsql
-as $$ begin raise exception 'trouble'; end $$;
-create trigger trouble before insert on jobs.procrastinate_jobs
-    for each row when (new.args ->> 'organization_id' = {}) execute function public.trouble()
-""")
 
 
 @pytest.fixture
@@ -87,44 +80,6 @@ async def test_a_worker_that_was_away_for_months_catches_up_in_order(shop: Shop,
     await shop.work()
     found_cycles = await cycles(shop, late.organization_id)
     assert [(cycle.month.month, cycle.number) for cycle in found_cycles] == [(2, 1), (3, 2), (4, 3), (5, 4)]
-
-
-async def test_an_organization_missed_by_the_list_is_found_the_next_day(shop: Shop, clock: Any) -> None:
-    turn_to(shop, datetime(2029, 6, 18, tzinfo=UTC))
-    missed = await founded(shop, "pro", datetime(2029, 5, 1, tzinfo=UTC))
-    await closing.catch_up.run(shop.worker, 0)
-    await shop.work()
-    assert [cycle.month for cycle in await cycles(shop, missed.organization_id)] == [date(2029, 5, 1)]
-
-
-async def test_one_organization_in_trouble_does_not_keep_the_others_from_being_caught_up_and_is_tried_again(
-    shop: Shop, clock: Any
-) -> None:
-    turn_to(shop, datetime(2029, 6, 18, tzinfo=UTC))
-    troubled, other = [await founded(shop, "pro", datetime(2029, 5, 1, tzinfo=UTC)) for _ in range(2)]
-    with psycopg.connect(shop.stack.urls.superuser, autocommit=True) as owner:
-        owner.execute(TROUBLE.format(sql.Literal(str(troubled.organization_id))))
-        try:
-            with pytest.raises(asyncpg.RaiseError, match="trouble"):
-                await closing.catch_up.run(shop.worker, 0)
-        finally:
-            owner.execute("drop trigger trouble on jobs.procrastinate_jobs")
-    await shop.work()
-    assert len(await cycles(shop, other.organization_id)) == 1
-    assert await cycles(shop, troubled.organization_id) == []
-    await closing.catch_up.run(shop.worker, 0)  # as the job's retry does
-    await shop.work()
-    assert len(await cycles(shop, troubled.organization_id)) == 1
-
-
-async def test_a_list_that_was_cut_off_is_begun_again(shop: Shop, clock: Any) -> None:
-    turn_to(shop, datetime(2029, 7, 2, tzinfo=UTC))
-    one = await founded(shop, "pro", datetime(2029, 6, 1, tzinfo=UTC))
-    await closing.close_until(shop.worker, date(2029, 6, 1))  # and killed before any job was queued
-    await closing.close_months.run(shop.worker, 0)
-    await shop.work()
-    assert len(await cycles(shop, one.organization_id)) == 1
-    assert shop.stack.rows("select 1 from usage.closed_months where listed_at is null") == []
 
 
 async def test_a_downgrade_comes_with_the_month_and_costs_accordingly_even_if_the_worker_is_late(
@@ -184,7 +139,7 @@ async def test_a_credit_covers_an_invoice_and_ends_its_dunning(shop: Shop, clock
     cycle = (await cycles(shop, one.organization_id))[0]
     async with shop.worker.database.tenant(one.organization_id, SYSTEM) as tenant:
         now = shop.stack.clock.now()
-        assert await billing.credit(tenant, cycle.id, cycle.total, "goodwill of support", now) == "paid"
+        assert (await credit(tenant, cycle.id, cycle.total, "goodwill of support", now))[1] == "paid"
         assert await billing.reconcile(tenant) == []
     await dunning.remind.run(shop.worker, one.organization_id)
     assert one.organization_id not in [each async for each in work.waiting(shop.worker.database, "dunning")]

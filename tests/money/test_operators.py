@@ -73,13 +73,17 @@ async def test_voiding_and_crediting_are_in_the_trail_with_the_operators_name(sh
     assert (await shop.cycle(held)).status == "void"
     credited = mts(shop, "credit", str(owing.cycle_id), "12.50", "--reason", "an outage of ours", user="grace hopper")
     assert re.search(r"pending +50.00 USD +12.50 USD +37.50 USD", credited.stdout), credited.stderr
-    for customer, reason, name in ((held, "a loop of ours", "ada"), (owing, "an outage of ours", "grace-hopper")):
+    assert "Credit note CN-" in credited.stdout
+    for customer, table, field, reason, name in (
+        (held, "billing_cycles", "remark", "a loop of ours (by ada)", "ada"),
+        (owing, "credit_notes", "reason", "an outage of ours", "grace-hopper"),
+    ):
         trail = shop.stack.rows(
-            "select after ->> 'remark', request_id, actor_kind from audit.events where organization_id = %s"
-            " and table_name = 'billing.billing_cycles' order by position desc limit 1",
-            customer.founded.organization_id,
-        )
-        assert trail == [(f"{reason} (by {name})", f"operator-{name}", "system")]
+            "select after ->> %s, request_id, actor_kind from audit.events where organization_id = %s"
+            " and table_name = %s order by position desc limit 1",
+            field, customer.founded.organization_id, f"billing.{table}",
+        )  # fmt: skip
+        assert trail == [(reason, f"operator-{name}", "system")]
     assert await shop.differences(owing) == []
 
 
