@@ -75,7 +75,7 @@ insert into billing.credit_notes
      organization_email, seller_name, seller_address, seller_tax_number, issued_at)
 select m.organization_id, gen_random_uuid(), m.billing_cycle_id,
        row_number() over (partition by m.organization_id order by m.occurred_at, m.id), m.amount_minor, m.amount_minor, 0, m.currency,
-       coalesce(c.remark, 'Credit'), c.organization_name, c.organization_email, c.seller_name, c.seller_address, c.seller_tax_number,
+       coalesce(regexp_replace(c.remark, ' \(by [^()]*\)$', ''), 'Credit'), c.organization_name, c.organization_email, c.seller_name, c.seller_address, c.seller_tax_number,
        m.occurred_at
 from billing.movements m
 join billing.billing_cycles c on c.organization_id = m.organization_id and c.id = m.billing_cycle_id
