@@ -99,18 +99,15 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    total bigint;
+    c billing.billing_cycles;
 begin
-    -- The invoice is locked: two notes of one invoice are written one after the other.
-    select c.total_amount_minor into total
-    from billing.billing_cycles c
-    where c.organization_id = new.organization_id and c.id = new.billing_cycle_id and c.issued_at is not null and c.status <> 'void'
-    for no key update;
-    if total is null or new.amount_minor + coalesce((
+    -- The invoice is locked: two notes of one invoice are written one after the other. One that cannot be seen is the policies' to refuse.
+    select * into c from billing.billing_cycles x where x.organization_id = new.organization_id and x.id = new.billing_cycle_id for no key update;
+    if found and (c.issued_at is null or c.status = 'void' or c.total_amount_minor < new.amount_minor + coalesce((
         select sum(n.amount_minor)
         from billing.credit_notes n
         where n.organization_id = new.organization_id and n.billing_cycle_id = new.billing_cycle_id
-    ), 0) > total then
+    ), 0)) then
         raise exception 'only an issued invoice can be credited, and no more than its total' using errcode = 'BIL02';
     end if;
     return new;
@@ -352,6 +349,9 @@ begin
         raise exception 'a credit has a positive amount and a reason' using errcode = 'BIL03';
     end if;
     select * into c from billing.billing_cycles x where x.organization_id = organization and x.id = cycle for no key update;
+    if not found then
+        raise exception 'only an issued invoice can be credited, and no more than its total' using errcode = 'BIL02';
+    end if;
     settled := least(minor, greatest(0, c.total_amount_minor - c.paid_minor - c.credited_minor));
     insert into billing.invoice_counters as k (organization_id, last_credit_note) values (organization, 1)
     on conflict (organization_id) do update set last_credit_note = k.last_credit_note + 1
@@ -359,9 +359,8 @@ begin
     insert into billing.credit_notes
         (organization_id, id, billing_cycle_id, number, amount_minor, settled_minor, balance_minor, currency, reason, organization_name,
          organization_email, seller_name, seller_address, seller_tax_number, issued_at)
-    values (organization, coalesce(note, gen_random_uuid()), cycle, next_number, minor, coalesce(settled, 0), minor - coalesce(settled, 0),
-            coalesce(c.currency, ''), reason, coalesce(c.organization_name, ''), coalesce(c.organization_email, ''), credit.seller_name,
-            credit.seller_address, credit.seller_tax_number, at_time);
+    values (organization, coalesce(note, gen_random_uuid()), cycle, next_number, minor, settled, minor - settled, c.currency, reason,
+            c.organization_name, c.organization_email, credit.seller_name, credit.seller_address, credit.seller_tax_number, at_time);
     update billing.billing_cycles x
     set credited_minor = x.credited_minor + settled,
         status = case when x.paid_minor + x.credited_minor + settled >= x.total_amount_minor then 'paid' else x.status end,

@@ -26,6 +26,11 @@ insert into billing.payments (organization_id, id, billing_cycle_id, provider, r
     currency, invoice_minor, expires_at, asked_at, updated_at, created_at)
 values (%s, %s, %s, 'stripe', %s, %s, 900, 'USD', 900, '2099-01-01Z', now(), now(), now()) returning reference
 """
+NOTE = """
+insert into billing.credit_notes (organization_id, id, billing_cycle_id, number, amount_minor, settled_minor,
+    balance_minor, currency, reason, organization_name, organization_email, issued_at)
+values (%s, %s, %s, 1, 100, 100, 0, 'USD', %s, %s, %s, '2026-11-02Z') returning id
+"""
 
 
 @dataclass
@@ -89,6 +94,7 @@ async def build(stack: Stack, word: str) -> House:
         "invoice_id": [cycle_id],
         "cycle_id": [cycle_id],
         "billing_cycle_id": [cycle_id],
+        "credit_note_id": [_credit_note(stack, house, word, cycle_id)],
         "reference": [reference],
         "trxref": [reference],
         "row": [str(member.user["id"]), key["id"]],
@@ -121,6 +127,11 @@ def _invoice(stack: Stack, house: House, word: str, reference: str) -> str:
     stack.rows(CYCLE, house.organization_id, cycle_id, f"{word} Holding", house.owner.email)
     stack.rows(ATTEMPT, house.organization_id, new_id(), cycle_id, reference, house.owner.email)
     return str(cycle_id)
+
+
+def _credit_note(stack: Stack, house: House, word: str, cycle_id: str) -> str:
+    names = (f"{word} forgiven", f"{word} Holding", house.owner.email)
+    return str(stack.rows(NOTE, house.organization_id, new_id(), cycle_id, *names)[0][0])
 
 
 def _row(stack: Stack, house: House, table: str) -> str:

@@ -64,6 +64,7 @@ def _invoice(stack: Stack, organization_id: UUID) -> None:
         conn.execute(_INVOICE, names)
         conn.execute(_LINE, names)
         conn.execute(_PAYMENT, names)
+        conn.execute(_NOTE, names)
         conn.execute(_EVENTS, names)
 
 
@@ -88,6 +89,11 @@ with payment as (
 )
 insert into identity.payment_directory (provider, reference, organization_id, payment_id)
 values ('stripe', %(reference)s, %(id)s, %(id)s)
+"""
+_NOTE = """
+insert into billing.credit_notes (organization_id, id, billing_cycle_id, number, amount_minor, settled_minor,
+    balance_minor, currency, reason, organization_name, organization_email, issued_at)
+values (%(id)s, %(id)s, %(id)s, 1, 900, 0, 900, 'USD', 'an outage', 'Kept', 'kept@mts-test.com', '2026-10-03Z')
 """
 _EVENTS = """
 insert into billing.payment_events (provider, event_id, type, reference, is_live, payload, received_at, organization_id)

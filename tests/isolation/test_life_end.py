@@ -88,6 +88,7 @@ async def test_kept_invoices_hold_what_was_charged_and_paid(stack: Stack, tmp_pa
     kept = json.loads((tmp_path / "invoices.json").read_text())
     assert [invoice["total_amount_minor"] for invoice in kept["billing_cycles"]] == [2900]
     assert [line["amount_minor"] for line in kept["billing_cycle_lines"]] == [2900]
+    assert [note["amount_minor"] for note in kept["credit_notes"]] == [900]
     assert [payment["succeeded_minor"] for payment in kept["payments"]] == [2900]
     assert (tmp_path / "invoices.json").stat().st_mode & 0o777 == 0o600
 

@@ -53,7 +53,8 @@ async def test_an_organization_moves_with_all_it_has(
     }
     assert before.keys() - manifest.counts.keys() == LEFT
     assert manifest.not_exported == []
-    for table in ("usage.usage_records", "messaging.messages", "billing.payments", "identity.api_key_directory"):
+    moved = ("usage.usage_records", "messaging.messages", "billing.payments", "billing.credit_notes")
+    for table in (*moved, "identity.api_key_directory"):
         assert manifest.counts[table] > 0, table
     assert _head(elsewhere, ours.id) == (manifest.chain_position, manifest.chain_hash, True)
     assert _triggers(elsewhere) == triggers
