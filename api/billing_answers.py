@@ -137,9 +137,20 @@ class PaymentEntry(Answer):
     amount: Amount
     amount_minor: int
     currency: str
+    refunded: Amount
     refunded_minor: int
+    charged_back: Amount
+    charged_back_minor: int
     created_at: Timestamp
     settled_at: Timestamp | None
+
+    @classmethod
+    def made(cls, attempt: Attempt) -> Self:
+        """The answer for an attempt; amounts are in the currency that was charged."""
+        return cls.of(
+            attempt, amount=attempt.amount.decimal, refunded=amount(attempt.refunded_minor),
+            charged_back=amount(attempt.charged_back_minor),
+        )  # fmt: skip
 
 
 class InvoiceDetails(InvoiceEntry):
@@ -163,7 +174,7 @@ class InvoiceDetails(InvoiceEntry):
             paid=amount(cycle.paid_minor),
             credited=amount(cycle.credited_minor),
             lines=[InvoiceLineAnswer.made(line) for line in cycle.lines],
-            payments=[PaymentEntry.of(attempt, amount=attempt.amount.decimal) for attempt in attempts],
+            payments=[PaymentEntry.made(attempt) for attempt in attempts],
             credit_notes=[CreditNoteAnswer.made(note) for note in notes],
         )
 

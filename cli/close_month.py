@@ -9,14 +9,13 @@ import asyncio
 import re
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, date
 
 from cli.environment import resolve
 from cli.errors import CommandError
 from db import billing, invoices, maintenance
-from db.billing import next_month
+from db.billing import Fate, next_month
 from db.errors import Unavailable
 from db.types import Money, OrganizationId
 from jobs import logs
@@ -128,17 +127,32 @@ def _print(report: Report) -> int:
 
 
 async def _show(resources: Resources, month: date) -> int:
-    """What closing would bill, computed by the same function; nothing is written."""
-    count = total = 0
-    async for name, minor in _previews(resources, month):
-        count, total = count + 1, total + minor
-        print(f"  {Money(minor)!s:>18}  {name}")
-    print(f"{month:%Y-%m} would make {count} invoices, {Money(total)} in all. Nothing was changed.")
-    return 0
-
-
-async def _previews(resources: Resources, month: date) -> AsyncIterator[tuple[OrganizationId, int]]:
+    """What closing would make of everybody's month, by the functions that would write it; nothing is written."""
+    fates, total_minor, failed = Counter[str](), 0, list[str]()
     async for organization_id in maintenance.organizations(resources.database):
-        async with resources.database.tenant(organization_id, WORKER, read_only=True) as tenant:
-            if await invoices.is_missing(tenant, month):
-                yield organization_id, (await invoices.charge(tenant, month)).total_amount_minor
+        try:
+            fate = await _fate(resources, organization_id, month)
+        except Exception as error:  # noqa: BLE001 - as when closing: one organization's trouble does not stop the rest
+            failed.append(f"{organization_id}  {type(error).__name__}: {error}")
+            continue
+        if fate is not None:
+            fates[fate.status] += 1
+            total_minor += fate.total_minor if fate.status == "pending" else 0
+            print(f"  {Money(fate.total_minor)!s:>18}  {organization_id}  {_in_words(fate)}")
+    count = sum(fates.values())
+    invoices_of = "invoice" if count == 1 else "invoices"
+    print(f"{month:%Y-%m} would make {count} {invoices_of}, {Money(total_minor)} to pay. Nothing was changed.")
+    for status, number in sorted(fates.items()):
+        print(f"  {status}: {number}")
+    if failed:
+        print(f"failed: {len(failed)}", *failed, sep="\n  ")
+    return 1 if failed else 0
+
+
+async def _fate(resources: Resources, organization_id: OrganizationId, month: date) -> Fate | None:
+    async with resources.database.tenant(organization_id, WORKER, read_only=True) as tenant:
+        return await billing.fate(tenant, month) if await invoices.is_missing(tenant, month) else None
+
+
+def _in_words(fate: Fate) -> str:
+    return f"{fate.status}: {fate.reason}" if fate.reason else fate.status

@@ -20,7 +20,7 @@ from db.errors import DomainError, NotFound, Unavailable
 from db.invoices import Cycle
 from db.pool import Tenant
 from db.types import Actor, CycleId, Money, OrganizationId
-from jobs import dunning, logs, reconciliation
+from jobs import dunning, email, logs, reconciliation
 from jobs.billing import WORKER, announce, seller_of
 from jobs.resources import Resources, open_resources
 
@@ -109,6 +109,7 @@ async def _credit(resources: Resources, args: argparse.Namespace) -> int:
         note_id, _ = await credit_notes.credit(tenant, cycle.id, amount, _reason(args), now, seller)
         await dunning.review_keys(resources, tenant)
         note = await credit_notes.get(tenant, note_id)
+        await email.enqueue(tenant, "credit_note", subject_id=note.id, recipient=note.organization_email)
         later = Money(note.balance_minor, note.currency)
         print(f"Credit note {note.number_text}: {note.amount}, of which {later} comes off the next invoices.")
 

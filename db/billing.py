@@ -54,6 +54,15 @@ class Reconciliation:
     findings: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What closing a month would make of an invoice; `carried` is too small to be paid and goes to the next one."""
+
+    total_minor: int
+    status: Literal["pending", "paid", "carried", "parked"]
+    reason: str | None
+
+
 def last_month_over(now: datetime, grace: timedelta) -> date:
     """The first day of the newest month whose end is at least `grace` ago."""
     first = (now.astimezone(UTC) - grace).date().replace(day=1)
@@ -114,6 +123,11 @@ async def close_cycle(
         seller_name=seller.name, seller_address=seller.address, seller_tax_number=seller.tax_number,
     )  # fmt: skip
     return await invoices.get(tenant, cycle_id) if status else None
+
+
+async def fate(tenant: Tenant, month: date) -> Fate:
+    """What closing a month would make of the organization's invoice; nothing is written."""
+    return Fate(**await queries.fate(tenant.conn, organization_id=tenant.organization_id, month=month))
 
 
 async def mark_overdue(tenant: Tenant, now: datetime) -> list[CycleId]:

@@ -2,14 +2,15 @@
 
 from uuid import UUID
 
-from db import invoices, organizations, payments
+from db import credit_notes, invoices, organizations, payments
 from db.invoices import Line
 from db.pool import Tenant
-from db.types import CycleId, Money, PaymentId
+from db.types import CreditNoteId, CycleId, Money, PaymentId
 from jobs import dunning, email
 from jobs.accounts import link
 from jobs.invoices import PROVIDERS, period, unit
 from jobs.providers.mail_kinds import (
+    CreditNote,
     Invoice,
     InvoiceLine,
     KeysResumed,
@@ -102,6 +103,17 @@ async def refund(resources: Resources, tenant: Tenant, subject_id: UUID, recipie
     return PaymentRefunded(
         cycle.organization_name, cycle.number_text, period(cycle.month), amount, PROVIDERS[attempt.provider],
         invoice_url(resources, cycle.id),
+    )  # fmt: skip
+
+
+@email.composer("credit_note")
+async def credit_note(resources: Resources, tenant: Tenant, subject_id: UUID, recipient: str) -> CreditNote | None:
+    """Tells that an invoice is corrected."""
+    note = await credit_notes.get(tenant, CreditNoteId(subject_id))
+    cycle = await invoices.get(tenant, note.billing_cycle_id)
+    return CreditNote(
+        note.organization_name, note.number_text, note.invoice_text, period(cycle.month), note.reason, note.amount,
+        Money(note.balance_minor, note.currency), invoice_url(resources, cycle.id),
     )  # fmt: skip
 
 

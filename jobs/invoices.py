@@ -153,6 +153,8 @@ def _payment(attempt: Attempt) -> tuple[str, str]:
     text = f"{PROVIDERS[attempt.provider]}, {day(attempt.settled_at)}" if attempt.settled_at else ""
     if attempt.refunded_minor:
         text += f", {money(Money(attempt.refunded_minor, attempt.currency))} given back"
+    if attempt.charged_back_minor:
+        text += f", {money(Money(attempt.charged_back_minor, attempt.currency))} taken back by the bank"
     return text, money(attempt.amount)
 
 

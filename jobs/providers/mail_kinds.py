@@ -95,6 +95,20 @@ class PaymentRefunded:
 
 
 @dataclass(frozen=True, slots=True)
+class CreditNote:
+    """To the billing contact when an invoice is corrected; `later` is what the next invoices take off."""
+
+    organization: str
+    number: str
+    invoice: str
+    period: str
+    why: str
+    amount: Money
+    later: Money
+    invoice_url: Link
+
+
+@dataclass(frozen=True, slots=True)
 class Overdue:
     """To the billing contact 1, 7 and 14 days after the due date; `keys_work_until` is None once keys are refused."""
 
@@ -228,6 +242,7 @@ Mail = (
     | Invoice
     | PaymentSuccess
     | PaymentRefunded
+    | CreditNote
     | Overdue
     | KeysSuspended
     | KeysResumed
@@ -239,6 +254,6 @@ Mail = (
 )
 MailKind = Literal[
     "welcome", "verification", "password_reset", "invitation", "invoice", "payment_success", "payment_refunded",
-    "overdue", "keys_suspended", "keys_resumed", "key_created", "security_notice", "usage_alert", "message",
-    "account_exists",
+    "credit_note", "overdue", "keys_suspended", "keys_resumed", "key_created", "security_notice", "usage_alert",
+    "message", "account_exists",
 ]  # fmt: skip

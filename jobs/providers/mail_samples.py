@@ -40,6 +40,9 @@ def _billing() -> list[kinds.Mail]:
         kinds.Invoice(name, number, period, 15_000, total, due, lines, pay),
         kinds.PaymentSuccess(name, number, period, total, _NOW, "Stripe", f"{pay}/receipt"),
         kinds.PaymentRefunded(name, number, period, total, "Paystack", pay),
+        kinds.CreditNote(
+            name, "CN-2026-000003", number, period, "The API was away on 3 November.", Money(1250), Money(250), pay
+        ),
         kinds.Overdue(name, number, period, 7, total, due, due + timedelta(days=30), pay),
         kinds.KeysSuspended(name, number, period, 30, total, pay),
         kinds.KeysResumed(name, f"{_SITE}/keys"),

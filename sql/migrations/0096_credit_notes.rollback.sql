@@ -245,6 +245,8 @@ as $$
     order by l.part, l.made_in, l.rank, l.step;
 $$;
 
+drop function billing.fate(uuid, date);
+drop function billing.smallest_payment();
 drop function billing.credit_for(uuid, date, bigint);
 drop function billing.credit_balance(uuid);
 drop table billing.credit_notes;

@@ -253,6 +253,14 @@ as $$
     order by l.part, l.made_in, l.rank, l.step;
 $$;
 
+create function billing.smallest_payment() returns bigint
+language sql immutable
+set search_path = ''
+as $$
+    select 50::bigint;
+$$;
+comment on function billing.smallest_payment() is 'Minor units below which no provider takes a payment: such an amount goes to the next invoice.';
+
 create or replace function billing.close_cycle(organization uuid, month date, cycle_id uuid, at_time timestamptz, due_days integer,
     seller_name text default null, seller_address text default null, seller_tax_number text default null
 ) returns text
@@ -260,8 +268,7 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    -- Minor units below which no provider takes a payment: such an amount goes to the next invoice.
-    smallest constant bigint := 50;
+    smallest constant bigint := billing.smallest_payment();
     total bigint;
     gross bigint;
     requests bigint;
@@ -311,6 +318,27 @@ begin
     return case when reason is null then billing.issue(organization, cycle_id, at_time, due_days, seller_name, seller_address, seller_tax_number) else 'parked' end;
 end
 $$;
+
+create function billing.fate(organization uuid, month date) returns table (total_minor bigint, status text, reason text)
+language sql stable
+set search_path = ''
+as $$
+    with sums as (
+        select coalesce(sum(l.amount_minor), 0)::bigint as total, coalesce(sum(l.amount_minor) filter (where l.kind <> 'credit'), 0)::bigint as gross,
+               coalesce(sum(l.quantity) filter (where l.kind in ('included', 'overage', 'late')), 0)::bigint as requests
+        from billing.charge(fate.organization, fate.month) l
+    )
+    select s.total, case
+            when a.reason is not null then 'parked'
+            when s.total = 0 then 'paid'
+            when s.total < billing.smallest_payment() then 'carried'
+            else 'pending'
+        end, a.reason
+    from sums s
+    cross join lateral (select billing.absurdity(fate.organization, fate.month, s.gross, s.requests) as reason) a;
+$$;
+comment on function billing.fate(uuid, date) is
+    'What closing a month would make of its invoice: the sum of its lines, and whether it would be pending, paid (nothing to pay), carried (too small to be paid) or parked, and why.';
 
 create or replace function billing.write_charge() returns trigger
 language plpgsql
@@ -465,7 +493,8 @@ as $$
 $$;
 
 revoke execute on function billing.check_credit_note(), billing.write_credit(), billing.credit_balance(uuid),
-    billing.credit_for(uuid, date, bigint), billing.credit(uuid, uuid, bigint, text, timestamptz, uuid, text, text, text) from public;
-grant execute on function billing.credit_balance(uuid), billing.credit_for(uuid, date, bigint) to app_rw, app_ro;
+    billing.credit_for(uuid, date, bigint), billing.smallest_payment(), billing.fate(uuid, date), billing.credit(uuid, uuid, bigint, text, timestamptz, uuid, text, text, text) from public;
+grant execute on function billing.credit_balance(uuid), billing.credit_for(uuid, date, bigint), billing.smallest_payment(),
+    billing.fate(uuid, date) to app_rw, app_ro;
 grant execute on function billing.credit(uuid, uuid, bigint, text, timestamptz, uuid, text, text, text) to app_worker;
 reset role;

@@ -24,6 +24,10 @@ select billing.close_cycle(
     :organization_id, :month, :id, :now, :due_days, :seller_name, :seller_address, :seller_tax_number
 );
 
+-- name: fate^
+-- What closing a month would make of its invoice, by the functions that would write it.
+select total_minor, status, reason from billing.fate(:organization_id, :month);
+
 -- name: mark_overdue
 -- The invoices that became overdue by this statement; by billing_cycles_status_idx.
 update billing.billing_cycles set status = 'overdue'

@@ -82,5 +82,9 @@ async def test_a_dispute_is_money_given_back_only_when_lost_in_whatever_order_it
     attempt = (await shop.attempts(customer))[0]
     assert attempt.charged_back_minor == (5000 if status == "lost" else 0)
     assert (await shop.cycle(customer)).status == ("pending" if status == "lost" else "paid")
+    told = (await customer.browser.get(f"/billing/invoices/{customer.cycle_id}")).data["payments"][0]
+    assert (told["charged_back"], told["refunded"]) == (50 if status == "lost" else 0, 0)
+    printed = (await customer.browser.get(f"/billing/invoices/{customer.cycle_id}.html")).response.text
+    assert ("$50.00 taken back by the bank" in printed) is (status == "lost")
     assert shop.stack.rows("select is_disputed from billing.payments where id = %s", attempt.id) == [(False,)]
     assert await shop.differences(customer) == []

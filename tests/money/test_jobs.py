@@ -196,9 +196,10 @@ async def test_the_command_shows_closes_and_skips(shop: Shop) -> None:
     assert mts(shop, "2026-13").returncode == 2
     assert mts(shop, "2999-01").returncode == 2
     shown = mts(shop, text, "--unfinished", "--dry-run")
-    assert (shown.returncode, f"50.00 USD  {one.organization_id}" in shown.stdout) == (0, True), (
+    assert (shown.returncode, f"50.00 USD  {one.organization_id}  pending" in shown.stdout) == (0, True), (
         shown.stdout + shown.stderr
     )
+    assert re.search(r"would make \d+ invoices?, [\d,.]+ USD to pay. Nothing was changed.", shown.stdout)
     assert await cycles(shop, one.organization_id) == []
     closed = mts(shop, text, "--unfinished")
     assert closed.returncode == 0, closed.stdout + closed.stderr

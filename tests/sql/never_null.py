@@ -34,6 +34,7 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "The function makes a value of it for every row.": {
         "audit.verify": "is_intact events",
+        "billing.fate": "total_minor status",
         "billing.figures": _FIGURE,
         "billing.missing_months": "month",
         "billing.reconcile": _DIFFERENCE,
@@ -84,6 +85,7 @@ NEVER_NULL = {
 ALWAYS_THERE = {
     "alerts.standing": "An organization has its row, and its plan has a price on every day.",
     "audit.verify": "The function returns one row.",
+    "billing.fate": "The function returns one row.",
     "credit_notes.totals": "A sum over all rows is one row.",
     "dashboard.stats": "An organization has its row.",
     "messages.organization_name": "An organization has its row.",
