@@ -9,18 +9,16 @@ from pydantic import Field
 from starlette.responses import HTMLResponse, Response
 
 from api.billing_answers import (
-    ChangedPlan,
     Checkout,
     History,
     InvoiceDetails,
-    PlanAnswer,
-    PlanPreviewAnswer,
     PreviewAnswer,
     history,
     preview_answer,
 )
 from api.fields import Body, PageQuery, Pagination, Query, amount
 from api.http import Permission, Router, UserCall
+from api.plan_answers import ChangedPlan, PlanAnswer, PlanPreviewAnswer
 from api.usage_answers import UsageAnswer, UsageQuery, usage_in
 from db import credit_notes, invoices, payments, plans
 from db.credit_notes import CreditNote

@@ -8,7 +8,6 @@ from api.fields import Amount, Answer, Pagination, Timestamp, amount
 from db.credit_notes import CreditNote
 from db.invoices import Cycle, Line, Preview, Share, Totals
 from db.payments import Attempt
-from db.plans import PlanPreview
 from db.types import Plan
 
 
@@ -177,47 +176,6 @@ class InvoiceDetails(InvoiceEntry):
             payments=[PaymentEntry.made(attempt) for attempt in attempts],
             credit_notes=[CreditNoteAnswer.made(note) for note in notes],
         )
-
-
-class ChangedPlan(Answer):
-    """The organization with its plan, and the one that waits for the next month."""
-
-    id: UUID
-    name: str
-    plan: Plan
-    pending_plan: Plan | None
-    updated_at: Timestamp
-
-
-class PlanAnswer(Answer):
-    """The organization after a change of plan."""
-
-    organization: ChangedPlan
-
-
-class PlanPreviewAnswer(Answer):
-    """This month's invoice as it would be after a change of plan now, and without it; nothing is changed."""
-
-    plan: Plan
-    starts_at: Timestamp
-    period: str
-    present_amount: Amount
-    present_amount_minor: int
-    total_amount: Amount
-    amount_minor: int
-    currency: str
-    lines: list[LineAnswer]
-
-    @classmethod
-    def made(cls, found: PlanPreview) -> Self:
-        """The answer for a domain result."""
-        present = found.present.total_amount_minor
-        return cls(
-            plan=found.plan, starts_at=found.starts_at, period=f"{found.present.month:%Y-%m}",
-            present_amount=amount(present), present_amount_minor=present,
-            total_amount=amount(found.total_amount_minor), amount_minor=found.total_amount_minor,
-            currency=found.present.currency, lines=[LineAnswer.made(line) for line in found.lines],
-        )  # fmt: skip
 
 
 class Checkout(Answer):

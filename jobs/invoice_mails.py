@@ -9,7 +9,7 @@ from db.types import CreditNoteId, CycleId, Money, PaymentId
 from jobs import dunning, email
 from jobs.accounts import link
 from jobs.invoices import PROVIDERS, period, unit
-from jobs.providers.mail_kinds import (
+from jobs.providers.mail_billing import (
     CreditNote,
     Invoice,
     InvoiceLine,

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 from db.types import Money
+from jobs.providers import mail_billing as billing
 from jobs.providers import mail_kinds as kinds
 
 _SITE = "https://app.example.com"
@@ -29,23 +30,23 @@ def _billing() -> list[kinds.Mail]:
     name, number, period = "Blue Heron Logistics", "INV-2026-000117", "November 2026"
     due, total = date(2026, 12, 15), Money(6000)
     lines = (
-        kinds.InvoiceLine("Starter plan, 1–30 November", Money(1000)),
-        kinds.InvoiceLine("5,000 requests over 10,000, $0.01 each", Money(5000)),
+        billing.InvoiceLine("Starter plan, 1–30 November", Money(1000)),
+        billing.InvoiceLine("5,000 requests over 10,000, $0.01 each", Money(5000)),
     )
     pay = f"{_SITE}/billing/invoices/{number}"
     return [
         kinds.UsageAlert(
             name, "starter", period, 80, 8_000, 10_000, Money(1), f"{_SITE}/billing", f"{_SITE}/unsubscribe/{_TOKEN}"
         ),
-        kinds.Invoice(name, number, period, 15_000, total, due, lines, pay),
-        kinds.PaymentSuccess(name, number, period, total, _NOW, "Stripe", f"{pay}/receipt"),
-        kinds.PaymentRefunded(name, number, period, total, "Paystack", pay),
-        kinds.CreditNote(
+        billing.Invoice(name, number, period, 15_000, total, due, lines, pay),
+        billing.PaymentSuccess(name, number, period, total, _NOW, "Stripe", f"{pay}/receipt"),
+        billing.PaymentRefunded(name, number, period, total, "Paystack", pay),
+        billing.CreditNote(
             name, "CN-2026-000003", number, period, "The API was away on 3 November.", Money(1250), Money(250), pay
         ),
-        kinds.Overdue(name, number, period, 7, total, due, due + timedelta(days=30), pay),
-        kinds.KeysSuspended(name, number, period, 30, total, pay),
-        kinds.KeysResumed(name, f"{_SITE}/keys"),
+        billing.Overdue(name, number, period, 7, total, due, due + timedelta(days=30), pay),
+        billing.KeysSuspended(name, number, period, 30, total, pay),
+        billing.KeysResumed(name, f"{_SITE}/keys"),
     ]
 
 

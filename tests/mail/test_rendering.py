@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.types import Money
+from jobs.providers import mail_billing as billing
 from jobs.providers import mail_kinds as kinds
 from jobs.providers.mail_words import article, day, moment, money
 from jobs.providers.render import kind_of, render, samples
@@ -77,7 +78,7 @@ def test_text_is_written_for_people(mail: kinds.Mail) -> None:
 
 
 def test_an_invoice_names_every_line_and_its_sum() -> None:
-    invoice = next(mail for mail in samples() if isinstance(mail, kinds.Invoice))
+    invoice = next(mail for mail in samples() if isinstance(mail, billing.Invoice))
     rendered = render(invoice)
     assert sum(line.amount.minor for line in invoice.lines) == invoice.amount.minor
     for part in (rendered.html, rendered.text):
