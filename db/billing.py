@@ -136,6 +136,12 @@ async def mark_overdue(tenant: Tenant, now: datetime) -> list[CycleId]:
     return [row["id"] async for row in rows]
 
 
+async def mark_reminded(tenant: Tenant, cycle_id: CycleId, days: int) -> bool:
+    """Note the reminder of so many days after the due date; False when it was sent before, or the money has come."""
+    marked = await queries.mark_reminded(tenant.conn, organization_id=tenant.organization_id, id=cycle_id, days=days)
+    return bool(marked)
+
+
 async def review_keys(tenant: Tenant, now: datetime, after_days: int) -> Literal["suspended", "resumed"] | None:
     """Suspend the API keys when an invoice is overdue by `after_days` and no payment is pending; else let them work.
 

@@ -38,14 +38,16 @@ async def remind(resources: Resources, organization_id: OrganizationId) -> None:
         await work.withdraw(tenant, "dunning")
         owed = await invoices.unpaid(tenant)
         for cycle in owed:
-            step = reminder_step(cycle, now)
-            if step:
-                await email.enqueue(
-                    tenant, "overdue", subject_id=cycle.id, recipient=cycle.organization_email, step=step
-                )
+            await _remind_of(tenant, cycle, reminder_step(cycle, now))
         if owed:
             await work.announce(tenant, "dunning")
         await review_keys(resources, tenant)
+
+
+async def _remind_of(tenant: Tenant, cycle: Cycle, step: int) -> None:
+    if step and await billing.mark_reminded(tenant, cycle.id, step):
+        log.info("invoice.reminded", billing_cycle_id=str(cycle.id), days=step)
+        await email.enqueue(tenant, "overdue", subject_id=cycle.id, recipient=cycle.organization_email, step=step)
 
 
 async def review_keys(resources: Resources, tenant: Tenant) -> None:

@@ -34,6 +34,11 @@ update billing.billing_cycles set status = 'overdue'
 where organization_id = :organization_id and status = 'pending' and due_date < :now
 returning id;
 
+-- name: mark_reminded!
+-- Notes that an overdue invoice gets a reminder, once; one that was paid meanwhile gets none. By billing_cycles_pkey.
+update billing.billing_cycles set reminded_days = :days
+where organization_id = :organization_id and id = :id and status = 'overdue' and reminded_days < :days;
+
 -- name: review_keys$
 -- What became of the organization's API keys: suspended, resumed, or null when all stays as it is.
 select billing.review_keys(:organization_id, :now, :after_days);

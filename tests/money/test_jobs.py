@@ -129,6 +129,13 @@ async def test_reminders_go_out_on_day_1_7_and_14_once_each_and_stop_when_paid(s
         (21, "overdue", 2), (22, "overdue", 2), (27, "overdue", 2), (28, "overdue", 3), (29, "overdue", 3),
         (40, "overdue", 3),
     ]  # fmt: skip
+    trail = shop.stack.rows(
+        "select coalesce(after ->> 'reminded_days', after ->> 'status'), actor_kind from audit.events"
+        " where organization_id = %s and table_name = 'billing.billing_cycles' and after ?| %s"
+        " and operation = 'update' and (after ? 'reminded_days' or after ->> 'status' = 'overdue') order by position",
+        one.organization_id, ["reminded_days", "status"],
+    )  # fmt: skip
+    assert trail == [(word, "job") for word in ("overdue", "1", "7", "14")], "each is a line in the trail"
 
 
 async def test_a_credit_covers_an_invoice_and_ends_its_dunning(shop: Shop, clock: Any) -> None:
