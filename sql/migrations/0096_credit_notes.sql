@@ -381,6 +381,10 @@ begin
         raise exception 'only an issued invoice can be credited, and no more than its total' using errcode = 'BIL02';
     end if;
     settled := least(minor, greatest(0, c.total_amount_minor - c.paid_minor - c.credited_minor));
+    if c.total_amount_minor - c.paid_minor - c.credited_minor - settled between 1 and billing.smallest_payment() - 1 then
+        raise exception 'it would leave less than can be paid (%): credit that as well',
+            billing.money(c.total_amount_minor - c.paid_minor - c.credited_minor - settled, c.currency) using errcode = 'BIL03';
+    end if;
     insert into billing.invoice_counters as k (organization_id, last_credit_note) values (organization, 1)
     on conflict (organization_id) do update set last_credit_note = k.last_credit_note + 1
     returning k.last_credit_note into next_number;

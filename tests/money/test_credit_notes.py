@@ -79,6 +79,14 @@ async def test_what_is_still_owed_is_not_owed_any_more(database: Database) -> No
     assert await differences(database, founded) == []
 
 
+async def test_no_rest_is_left_that_is_too_small_to_be_paid(database: Database) -> None:
+    founded, cycle_id = await owing(database, date(2030, 1, 1))
+    with pytest.raises(Conflict, match=r"less than can be paid \(0.49 USD\)"):
+        await write(database, founded, cycle_id, 4951)
+    assert await write(database, founded, cycle_id, 4950) == "pending"
+    assert await write(database, founded, cycle_id, 50) == "paid"
+
+
 async def test_what_was_paid_already_is_taken_off_the_next_invoices_as_a_line(database: Database, urls: Urls) -> None:
     founded, cycle_id = await owing(database, date(2030, 2, 1), "starter")
     await pay(database, founded, cycle_id, urls)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from db import billing
 from db.types import SYSTEM
 from jobs import billing as closing
 from jobs import dunning, email
@@ -62,6 +63,18 @@ async def test_a_reminder_is_not_asked_for_when_the_money_came_first(shop: Shop)
     assert shop.stack.rows(steps, customer.founded.organization_id) == [(1,)]
 
 
+async def test_a_reminder_is_noted_once_and_for_an_overdue_invoice_alone(shop: Shop) -> None:
+    customer = await late(shop)
+    async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
+        assert not await billing.mark_reminded(tenant, customer.cycle_id, 1), "it is not overdue yet"
+        await billing.mark_overdue(tenant, shop.stack.clock.now())
+        noted = [await billing.mark_reminded(tenant, customer.cycle_id, days) for days in (1, 1, 7, 1, 7)]
+    assert noted == [True, False, True, False, False]
+    await shop.paid(customer)
+    async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
+        assert not await billing.mark_reminded(tenant, customer.cycle_id, 14), "the money has come"
+
+
 async def test_an_invoice_that_is_held_back_is_mailed_when_it_is_released_and_not_before(shop: Shop) -> None:
     month = last_month_over(shop.worker)
     before = (month - timedelta(days=1)).replace(day=1)
@@ -80,6 +93,7 @@ async def test_an_invoice_that_is_held_back_is_mailed_when_it_is_released_and_no
     assert [subject.split(":")[0][:7] for subject in sent] == ["Invoice"], "that of the month before alone"
     parked = "select id from billing.billing_cycles where organization_id = %s and status = 'parked'"
     ((cycle_id,),) = shop.stack.rows(parked, founded.organization_id)
+    assert shop.stack.rows("select 1 from messaging.emails where subject_id = %s", cycle_id) == [], "nobody asked"
     async with shop.worker.database.tenant(founded.organization_id, SYSTEM) as tenant:
         await email.enqueue(tenant, "invoice", subject_id=cycle_id, recipient=address)
     await shop.work()
