@@ -113,7 +113,7 @@ async def credit_note(resources: Resources, tenant: Tenant, subject_id: UUID, re
     cycle = await invoices.get(tenant, note.billing_cycle_id)
     return CreditNote(
         note.organization_name, note.number_text, note.invoice_text, period(cycle.month), note.reason, note.amount,
-        Money(note.balance_minor, note.currency), invoice_url(resources, cycle.id),
+        Money(note.balance_minor, note.currency), cycle.outstanding, invoice_url(resources, cycle.id),
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ class PaymentRefunded:
 
 @dataclass(frozen=True, slots=True)
 class CreditNote:
-    """To the billing contact when an invoice is corrected; `later` is what the next invoices take off."""
+    """To the billing contact when an invoice is corrected; `later` comes off the next ones, `owed` is left of it."""
 
     organization: str
     number: str
@@ -65,6 +65,7 @@ class CreditNote:
     why: str
     amount: Money
     later: Money
+    owed: Money
     invoice_url: Link
 
 

@@ -42,7 +42,15 @@ def _billing() -> list[kinds.Mail]:
         billing.PaymentSuccess(name, number, period, total, _NOW, "Stripe", f"{pay}/receipt"),
         billing.PaymentRefunded(name, number, period, total, "Paystack", pay),
         billing.CreditNote(
-            name, "CN-2026-000003", number, period, "The API was away on 3 November.", Money(1250), Money(250), pay
+            name,
+            "CN-2026-000003",
+            number,
+            period,
+            "An outage on 3 November",
+            Money(1250),
+            Money(250),
+            Money(0),
+            pay,
         ),
         billing.Overdue(name, number, period, 7, total, due, due + timedelta(days=30), pay),
         billing.KeysSuspended(name, number, period, 30, total, pay),
