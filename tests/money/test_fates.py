@@ -56,3 +56,11 @@ async def test_what_will_be_held_back_is_told_with_its_reason(database: Database
         )
     assert fate.reason == remark
     assert "ten times the highest" in remark
+
+
+async def test_a_negative_total_is_absurd(database: Database) -> None:
+    founded = await found(database, "starter", datetime(2055, 1, 1, tzinfo=UTC))
+    absurdity = "select billing.absurdity($1, '2055-01-01', $2, 0)"
+    async with database.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
+        found_absurd = [await tenant.conn.fetchval(absurdity, founded.organization_id, total) for total in (-1, 0)]
+    assert found_absurd == ["the total is negative", None]
