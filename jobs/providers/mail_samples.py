@@ -49,7 +49,7 @@ def _billing() -> list[kinds.Mail]:
             "An outage on 3 November",
             Money(1250),
             Money(250),
-            Money(0),
+            Money(500),
             pay,
         ),
         billing.Overdue(name, number, period, 7, total, due, due + timedelta(days=30), pay),
