@@ -1,4 +1,4 @@
--- depends: 0083_payments_against_events 0085_absurd_requests 0087_reading_at_once
+-- depends: 0091_lint_everywhere
 -- An invoice keeps who sold: name, address and tax number as they were when it was issued.
 
 -- The functions dropped here come back with arguments more, which those who know nothing of them may leave out.
