@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 import asyncpg
 import pytest
@@ -16,6 +16,7 @@ from jobs import invoice_pdf
 from jobs.billing import seller_of
 from tests.founding import Founded, found
 from tests.money.shop import Shop, shop
+from tests.visitors import TurnableClock
 
 __all__ = ["shop"]
 
@@ -26,10 +27,17 @@ AFTER = {"seller_name": "Analytical Engines", "seller_address": "Elsewhere 2", "
 async def close_as(shop: Shop, founded: Founded, seller: Mapping[str, str | None], month: date) -> Cycle:
     """A worker with these settings writes the organization's missing invoices; the last of them."""
     settings = shop.worker.settings.model_copy(update=seller)
-    await closing.close_until(shop.worker, month)
+    await _close(shop, month)
     await closing.close_organization.run(replace(shop.worker, settings=settings), founded.organization_id)
     async with shop.worker.database.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
         return (await invoices.issued(tenant, 1, 1))[0][0]
+
+
+async def _close(shop: Shop, month: date) -> None:
+    """When it is over."""
+    clock = TurnableClock()
+    clock.ahead = datetime.combine(billing.next_month(month), time(), UTC) - clock.now()
+    await closing.close_until(replace(shop.worker, clock=clock), month)
 
 
 async def test_a_later_change_of_the_seller_alters_no_issued_invoice(shop: Shop) -> None:
@@ -62,7 +70,7 @@ async def test_the_seller_of_an_issued_invoice_cannot_be_changed_by_anybody(shop
 
 async def test_an_invoice_from_before_the_seller_was_kept_bears_the_products_name(shop: Shop) -> None:
     founded = await found(shop.worker.database, "pro", closing_start(date(2044, 3, 1)))
-    await closing.close_until(shop.worker, date(2044, 3, 1))
+    await _close(shop, date(2044, 3, 1))
     async with shop.worker.database.tenant(founded.organization_id, SYSTEM) as tenant:
         cycle = await billing.close_cycle(tenant, date(2044, 3, 1), shop.stack.clock.now(), 14)
     assert cycle is not None
