@@ -1,6 +1,8 @@
 """When keys were last used: noted in memory to the minute, written in batches, never a write per request."""
 
 import asyncio
+import time
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
@@ -12,16 +14,20 @@ from db.types import SYSTEM, ApiKeyId, Clock, OrganizationId
 
 log = structlog.get_logger()
 FLUSH_SECONDS = 30.0
+REST = 20
+"""Writing takes one part in so many of the time: with very many organizations at work it comes less often."""
 
 
 class LastUse:
-    """The last use of keys seen by this process; what a crash loses is at most half a minute of it."""
+    """The last use of keys seen by this process; a crash loses half a minute, more after a long writing."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
         self._seen: dict[OrganizationId, dict[ApiKeyId, datetime]] = {}
         self._flusher: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._took = 0.0
 
     def note(self, organization_id: OrganizationId, key_id: ApiKeyId) -> None:
         """This key was used now."""
@@ -32,9 +38,9 @@ class LastUse:
 
     async def close(self) -> None:
         """Write what is noted."""
+        self._closing.set()
         if self._flusher is not None:
-            self._flusher.cancel()
-            self._flusher = None
+            await self._flusher
         await self.flush()
 
     async def flush(self) -> None:
@@ -56,6 +62,13 @@ class LastUse:
             self._seen[organization_id] = used | self._seen.get(organization_id, {})
 
     async def _flush_later(self) -> None:
-        await asyncio.sleep(FLUSH_SECONDS)
-        self._flusher = None
-        await self.flush()
+        try:
+            while self._seen and not self._closing.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(max(FLUSH_SECONDS, REST * self._took)):
+                        await self._closing.wait()
+                began = time.monotonic()
+                await self.flush()
+                self._took = time.monotonic() - began
+        finally:
+            self._flusher = None

@@ -3,16 +3,18 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 import redis
 
-from db import keys, usage
+from db import keys, last_use, usage
 from db.errors import TooMany, Unauthorized
 from db.limits import Limits
 from db.pool import Database
 from db.types import SYSTEM, ApiKeyId, OrganizationId, new_id, system_clock
 from db.usage import UsageRecord, UsageRecorder
 from tests.founding import found, new_key
+from tests.servers import Urls
 
 
 async def _revoke(database: Database, organization_id: OrganizationId, key_id: ApiKeyId, limits: Limits) -> None:
@@ -152,6 +154,33 @@ async def test_the_last_use_of_a_key_is_written_in_a_batch(database: Database, r
     assert used is not None
     assert used.second == 0
     assert datetime.now(UTC) - used < timedelta(minutes=2)
+
+
+async def test_a_long_writing_of_last_uses_is_followed_by_a_longer_rest(
+    database: Database, urls: Urls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_use, "FLUSH_SECONDS", 0.05)
+    founded = await found(database)
+    first, second = [(await new_key(database, founded)).key.id for _ in range(2)]
+    noted = last_use.LastUse(database, system_clock)
+    owner = await asyncpg.connect(urls.superuser)
+    async with owner.transaction():  # who holds the row makes the writing take long
+        await owner.execute("select from tenancy.api_keys where id = $1 for update", first)
+        noted.note(founded.organization_id, first)
+        await asyncio.sleep(0.5)
+    while await _unused(owner, first):  # noqa: ASYNC110 - a row tells no event
+        await asyncio.sleep(0.01)
+    noted.note(founded.organization_id, second)
+    await asyncio.sleep(1)
+    assert await _unused(owner, second), "it rests for nine seconds"
+    await noted.close()
+    assert not await _unused(owner, second), "closing does not wait for that"
+    await owner.close()
+
+
+async def _unused(conn: "asyncpg.Connection[asyncpg.Record]", key_id: ApiKeyId) -> bool:
+    never: bool = await conn.fetchval("select last_used_at is null from tenancy.api_keys where id = $1", key_id)
+    return never
 
 
 async def test_two_processes_that_write_the_last_use_of_the_same_keys_do_not_lock_each_other_out(
