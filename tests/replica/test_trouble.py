@@ -65,6 +65,19 @@ async def test_a_standby_that_freezes_in_the_middle_of_a_read_is_left_and_the_re
 
 async def test_a_read_that_recovery_cancels_is_made_once_more_on_the_primary(scene: Scene) -> None:
     house = await scene.house()
+    for _ in range(3):
+        await _cancel_a_read(scene, house)
+        if 'replica_reads_total{place="primary",why="conflict"}' in (await scene.here.get("/metrics")).text:
+            break
+        await scene.settled(house)  # on a busy machine the watch may have left the standby before recovery cancelled
+    else:
+        pytest.fail("no read was counted as cancelled")
+    scene.standby.catch_up()
+    assert await house.reads_on_standby(scene.here), "a conflict is no reason to leave"
+
+
+async def _cancel_a_read(scene: Scene, house: House) -> None:
+    """By a lock that recovery takes over; its answer comes from the primary all the same."""
     reading = asyncio.create_task(scene.here.get("/api/v1/probe/slow", headers=house.headers))
     await until(lambda: _sleeps(scene))
     with psycopg.connect(scene.urls.superuser) as conn:
@@ -73,10 +86,6 @@ async def test_a_read_that_recovery_cancels_is_made_once_more_on_the_primary(sce
     answer = await reading
     assert answer.json()["data"] == {"on_standby": False}
     assert answer.headers.get_list("X-Seen") == ["1"], "what the first attempt had added is gone"
-    metrics = (await scene.here.get("/metrics")).text
-    assert 'replica_reads_total{place="primary",why="conflict"}' in metrics
-    scene.standby.catch_up()
-    assert await house.reads_on_standby(scene.here), "a conflict is no reason to leave"
 
 
 @pytest.mark.parametrize("way", ["flushed", "restarted", "an older one", "nonsense"])
