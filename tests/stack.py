@@ -31,11 +31,11 @@ from jobs.providers.sandbox.mail_store import CaughtMail, Mailbox
 from jobs.resources import Resources, open_resources
 from jobs.worker import work
 from settings import Settings
+from tests.networks import new_network
 from tests.servers import Urls
 from tests.visitors import PASSWORD, Person, TurnableClock, Visitor
 
 BASE_URL = "http://mts.example"
-_networks = itertools.count(1)
 _people = itertools.count(1)
 
 
@@ -53,11 +53,11 @@ class Stack:
 
     def visitor(self, http: httpx.AsyncClient | None = None) -> Visitor:
         """Somebody new on a network of his own."""
-        return Visitor(http or self.http, _network())
+        return Visitor(http or self.http, new_network())
 
     async def register(self, name: str = "Acme", *, verified: bool = True, password: str = PASSWORD) -> Person:
         """An organization with its owner, logged in."""
-        person = Person(self.http, _network(), email=self.new_email(), password=password)
+        person = Person(self.http, new_network(), email=self.new_email(), password=password)
         body = {"organization_name": name, "email": person.email, "password": password}
         _log_in(person, (await person.post("/auth/register", body)).data)
         if verified:
@@ -83,7 +83,7 @@ class Stack:
     async def join(self, inviter: Person, role: str = "member") -> Person:
         """A new person in the inviter's team, logged in there."""
         email, token = await self.invite(inviter, role)
-        person = Person(self.http, _network(), email=email)
+        person = Person(self.http, new_network(), email=email)
         _log_in(person, (await person.post("/team/accept-invitation", {"token": token, "password": PASSWORD})).data)
         return person
 
@@ -201,12 +201,6 @@ def settings_for(database_url: str, redis_url: str, smtp_port: int, folder: Path
             "LOG_LEVEL": "warning",
         }
     )
-
-
-def _network() -> str:
-    """An address in a /24 that nobody else uses."""
-    number = next(_networks)
-    return f"10.{number // 250 % 250}.{number % 250}.7"
 
 
 def _log_in(person: Person, data: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ measurement says of the unknown addresses split in two. Ends with 1 when a ratio
 
 import argparse
 import asyncio
-import itertools
 import random
 import statistics
 import tempfile
@@ -21,6 +20,7 @@ import psycopg
 from db import accounts
 from db.passwords import Passwords
 from db.pool import Database
+from tests.networks import new_network
 from tests.servers import TestServers, Urls
 from tests.stack import serving, settings_for
 from tests.visitors import PASSWORD, TurnableClock, Visitor
@@ -28,8 +28,6 @@ from tests.visitors import PASSWORD, TurnableClock, Visitor
 WARM_UP = 20
 TOLERANCE = 0.05  # of the median: what two halves of one kind may differ by on a busy machine
 INVITATIONS_EACH = 80  # that one organization sends: below its daily cap
-
-_networks = itertools.count(1)
 
 
 class Result(NamedTuple):
@@ -58,8 +56,7 @@ class LogIn:
 
     async def visitor(self) -> Visitor:
         """Somebody who asks once."""
-        number = next(_networks)
-        return Visitor(self.http, f"10.{number // 250}.{number % 250}.7")
+        return Visitor(self.http, new_network())
 
     def body(self, email: str) -> dict[str, str]:
         """What is asked."""

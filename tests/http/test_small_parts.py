@@ -12,6 +12,7 @@ from api.address import UNKNOWN, client_address, networks, prefix
 from api.permissions import MATRIX, Permission, Reach, Role, matrix_markdown, reach, require
 from db.errors import Forbidden, Invalid
 from db.types import new_id
+from tests.networks import new_network
 
 SPECIFIED = """
 | Action | Owner | Admin | Member |
@@ -57,6 +58,10 @@ def test_an_unknown_role_reaches_nothing() -> None:
 )  # fmt: skip
 def test_addresses_are_limited_by_network(address: str, network: str) -> None:
     assert prefix(address) == network
+
+
+def test_those_who_ask_in_the_tests_are_limited_each_for_himself() -> None:
+    assert len({prefix(new_network()) for _ in range(2_000)}) == 2_000
 
 
 def scope(peer: str, *forwarded: str) -> dict[str, object]:

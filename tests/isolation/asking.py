@@ -1,6 +1,5 @@
 """Asks any registered endpoint as somebody, with one thing named, and tells two answers apart as a stranger could."""
 
-import itertools
 import re
 from typing import Any
 from uuid import UUID
@@ -12,11 +11,11 @@ from api.endpoint import Endpoint
 from jobs.providers.twilio import sign
 from tests.isolation.houses import House
 from tests.isolation.inputs import Input, inputs, is_page, kind_of, required
+from tests.networks import new_network
 from tests.stack import BASE_URL
 from tests.visitors import PASSWORD
 
 SMS_TOKEN = "a token of the tests"
-_networks = itertools.count(1)
 
 # What a body must hold beside the thing that is named; a field without a value here fails the run.
 FILLING: dict[str, Any] = {
@@ -46,7 +45,7 @@ async def ask(
     declared, template = endpoint.declared, endpoint.declared.template
     path = re.sub(r"{(\w+)}", lambda part: named.get(part[1]) or own(house, endpoint, part[1]), template)
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    sent |= {"X-Forwarded-For": _network()} | _credentials(endpoint, house, token or str(house.owner.token))
+    sent |= {"X-Forwarded-For": new_network()} | _credentials(endpoint, house, token or str(house.owner.token))
     query = {each.name: named[each.name] for each in inputs(endpoint) if each.place == "query" and each.name in named}
     body = {name: filling(endpoint, house, name) for name in required(endpoint)} | (more or {})
     body |= {each.name: named[each.name] for each in inputs(endpoint) if each.place == "body" and each.name in named}
@@ -118,11 +117,6 @@ def seen(answer: httpx.Response, *names: str) -> tuple[int, str, list[tuple[str,
 
 def _steady(name: str, value: str) -> str:
     return re.sub(r"\d+", "…", value) if name.startswith(("x-ratelimit", "ratelimit")) else value
-
-
-def _network() -> str:
-    number = next(_networks)
-    return f"172.{16 + number // 62_500 % 16}.{number // 250 % 250}.{number % 250}"
 
 
 def _credentials(endpoint: Endpoint, house: House, token: str) -> dict[str, str]:

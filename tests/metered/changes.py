@@ -1,6 +1,5 @@
 """Changes that must be final when they have answered: what is changed, how one asks, what is said before and after."""
 
-import itertools
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -12,8 +11,7 @@ from db.types import SYSTEM, UserId
 from tests.metered.crowd import House
 from tests.metered.lines import Heard, Line
 from tests.metered.served import request
-
-_networks = itertools.count(1)
+from tests.networks import new_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +52,7 @@ def reports(home: House) -> Iterator[Change]:
     """`POST /keys/report` by strangers, each on a network of his own."""
     while home.keys:
         _, value = home.keys.pop()
-        number = next(_networks)
-        network = {"X-Forwarded-For": f"10.{number // 250}.{number % 250}.7"}
+        network = {"X-Forwarded-For": new_network()}
         asked = request("POST", "/api/v1/keys/report", network, json.dumps({"key": value}).encode())
         yield Change(with_key(value), is_accepted, is_refused, _answered(asked, 200))
 

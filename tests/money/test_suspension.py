@@ -7,6 +7,7 @@ from jobs import dunning
 from tests.founding import new_key
 from tests.money.shop import Customer, Shop, shop
 from tests.money.test_jobs import clock
+from tests.networks import new_network
 from tests.pages.surfing import Surfer
 
 __all__ = ["clock", "shop"]
@@ -113,7 +114,7 @@ async def test_every_page_says_why_keys_are_refused_and_leads_to_the_invoice(sho
     customer, _ = await with_key(shop)
     await sweep(shop, 45)
     await log_in_again(shop, customer)
-    seen = [Surfer(shop.stack.http, "10.252.7.7", {cookies.SESSION: customer.browser.token or ""}) for _ in range(2)]
+    seen = [Surfer(shop.stack.http, new_network(), {cookies.SESSION: customer.browser.token or ""}) for _ in range(2)]
     page = await seen[0].get("/dashboard")
     assert (page.status, "Your API keys are suspended" in page.text, "/billing" in page.links) == (200, True, True)
     assert f"/invoices/{customer.cycle_id}" in (await seen[1].get("/billing")).links
@@ -121,7 +122,7 @@ async def test_every_page_says_why_keys_are_refused_and_leads_to_the_invoice(sho
 
 async def test_the_billing_page_shows_what_a_change_would_cost(shop: Shop) -> None:
     customer = await shop.customer("starter")
-    surfer = Surfer(shop.stack.http, "10.252.7.8", {cookies.SESSION: customer.browser.token or ""})
+    surfer = Surfer(shop.stack.http, new_network(), {cookies.SESSION: customer.browser.token or ""})
     page = await surfer.get("/billing")
     preview = (await customer.browser.get("/billing/upgrade-preview?plan=pro")).data
     assert f"would come to ${preview['total_amount']:.2f} instead of ${preview['present_amount']:.2f}" in page.text

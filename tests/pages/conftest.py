@@ -1,12 +1,12 @@
 """The pages are tested against the whole running product: with a browser's eyes, and as the bytes that it gets."""
 
-import itertools
 import shutil
 from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
+from tests.networks import new_network
 from tests.pages.surfing import Surfer
 from tests.stack import Stack, stack, visitor
 
@@ -16,7 +16,6 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-_networks = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ async def chromium() -> AsyncIterator[Browser]:
 async def browser(chromium: Browser, stack: Stack) -> AsyncIterator[BrowserContext]:
     """A browser of somebody new; `page.goto("/login")` goes to the running product."""
     context = await chromium.new_context(
-        base_url=str(stack.http.base_url), extra_http_headers={"X-Forwarded-For": f"10.251.{next(_networks)}.7"}
+        base_url=str(stack.http.base_url), extra_http_headers={"X-Forwarded-For": new_network()}
     )
     context.set_default_timeout(15_000)
     yield context
@@ -45,4 +44,4 @@ async def browser(chromium: Browser, stack: Stack) -> AsyncIterator[BrowserConte
 @pytest.fixture
 def surfer(stack: Stack) -> Surfer:
     """Somebody new without scripts: gets pages, fills in their forms, follows nothing by itself."""
-    return Surfer(stack.http, f"10.252.{next(_networks)}.7")
+    return Surfer(stack.http, new_network())

@@ -3,7 +3,6 @@
 The list is the running application's own: what is registered is walked, and what is not walked cannot be reached.
 """
 
-import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from api.routing import RouteTable
 from settings import Settings
 from tests.http.planting import Planted, plant
 from tests.http.server import serving
+from tests.networks import new_network
 from tests.servers import Urls
 from tests.stack import settings_for
 
@@ -29,8 +29,6 @@ ROLES = tuple(role.value for role in Role)
 NOBODYS_ID = "0192f0c1-2b7d-7cc3-98c4-dc0c0c07398f"
 DENIED = "Your role does not allow this"  # what a role is told; other refusals have other words
 SEES_NOTHING = {"UNAUTHORIZED", "INVALID_TOKEN", "INVALID_TOKEN_FORMAT", "MISSING_API_KEY", "INVALID_API_KEY"}
-
-_networks = itertools.count(1)
 
 
 def kind_of(endpoint: Endpoint) -> str:
@@ -69,7 +67,6 @@ def client(settings: Settings) -> Iterator[httpx.Client]:
 
 def ask(client: httpx.Client, endpoint: Endpoint, identifier: str = NOBODYS_ID, **headers: str) -> httpx.Response:
     """Call an endpoint without a body worth the name, from a network of its own."""
-    number = next(_networks)
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     path = re.sub(r"{\w+}", identifier, endpoint.declared.template)
     form = is_page(endpoint) and endpoint.declared.method == "POST"
@@ -77,7 +74,7 @@ def ask(client: httpx.Client, endpoint: Endpoint, identifier: str = NOBODYS_ID, 
     return client.request(
         endpoint.declared.method, path, data={"x": ""} if form else None,
         json={} if endpoint.types.body and not form else None,
-        headers=sent | {"X-Forwarded-For": f"10.{number // 65_000}.{number // 250 % 250}.{number % 250}"},
+        headers=sent | {"X-Forwarded-For": new_network()},
     )  # fmt: skip
 
 
