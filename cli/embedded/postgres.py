@@ -9,7 +9,7 @@ from typing import IO
 
 from cli.embedded.binaries import postgres_folder
 from cli.embedded.cluster import SUPERUSER, environment, initialise, repair
-from cli.embedded.process import Process, launch
+from cli.embedded.process import Process, launch, running
 from cli.embedded.server import EmbeddedServer, ServerError
 from cli.embedded.unprivileged import Way, find_way
 
@@ -79,15 +79,14 @@ class EmbeddedPostgres(EmbeddedServer):
         return launch(command, signal.SIGINT, output=log, environment=environment(), folder=Path("/"), enter=way.enter)
 
     def _recorded(self) -> tuple[int, int] | None:
-        lines = self._postmaster_lines()
-        try:
-            return int(lines[0]), int(lines[3])
-        except (IndexError, ValueError):
-            return None
+        return _process_and_port(self._postmaster_lines())
 
     def _answers(self) -> bool:
+        # From one reading: the file is replaced while a server starts, and two halves of two servers make none.
         lines = self._postmaster_lines()
-        return len(lines) >= 8 and lines[7].strip() == "ready" and self._running_pid() is not None
+        recorded = _process_and_port(lines)
+        is_ready = len(lines) >= 8 and lines[7].strip() == "ready"
+        return is_ready and recorded is not None and running(recorded[0], self.programs)
 
     def _postmaster_lines(self) -> list[str]:
         try:
@@ -115,3 +114,11 @@ class EmbeddedPostgres(EmbeddedServer):
             path.touch(0o600)
             path.write_text(secrets.token_urlsafe(24))
         return path.read_text()
+
+
+def _process_and_port(lines: list[str]) -> tuple[int, int] | None:
+    """What a lock file says of its server; None while it is being written."""
+    try:
+        return int(lines[0]), int(lines[3])
+    except (IndexError, ValueError):
+        return None

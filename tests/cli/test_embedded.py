@@ -1,8 +1,10 @@
 """Embedded servers start, repair themselves, keep their data, and leave nothing behind."""
 
+import itertools
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 
 import psycopg
@@ -11,6 +13,7 @@ import redis
 
 from cli.embedded import EmbeddedPostgres, EmbeddedValkey, ServerError
 from cli.embedded.ports import free_port
+from cli.embedded.postgres import NO_PROCESS
 from tests.cli.programs import eventually, is_gone, python
 
 HOLD_BOTH = """
@@ -131,6 +134,39 @@ def test_a_process_id_that_now_belongs_to_another_program_does_not_block(tmp_pat
     (postgres.cluster / "postmaster.pid").write_text("\n".join([str(os.getppid()), *lines[1:]]) + "\n")
     with postgres:
         assert ask(postgres, "select 1") == 1
+
+
+def test_a_server_is_ready_when_one_reading_of_its_lock_file_says_so(tmp_path: Path) -> None:
+    """While a server starts, the file that the last one left is replaced: half of each must not make a ready server."""
+    with EmbeddedPostgres(tmp_path / "postgres", durable=False) as postgres:
+        path = postgres.cluster / "postmaster.pid"
+        ready = path.read_text()
+        states = [ready.replace(str(postgres.pid), str(NO_PROCESS), 1), ready.replace("ready", "starting")]
+        replace(path, states[0])
+        stopped = threading.Event()
+        turning = threading.Thread(target=turn, args=(path, states, stopped))
+        turning.start()
+        try:
+            told = {postgres._answers() for _ in range(5_000)}
+        finally:
+            stopped.set()
+            turning.join()
+            replace(path, ready)
+        assert told == {False}
+        assert postgres._answers()
+
+
+def turn(path: Path, states: list[str], stopped: threading.Event) -> None:
+    for state in itertools.cycle(states):
+        replace(path, state)
+        if stopped.is_set():
+            return
+
+
+def replace(path: Path, text: str) -> None:
+    beside = path.with_name("beside")
+    beside.write_text(text)
+    beside.replace(path)
 
 
 def test_a_fixed_port_in_use_is_a_sentence(tmp_path: Path) -> None:
