@@ -41,6 +41,10 @@ grant app_owner, app_resolver, job_writer, usage_recorder, audit_writer, isolati
 alter role app_api set statement_timeout = '15s';
 alter role app_api set idle_in_transaction_session_timeout = '15s';
 alter role app_api set lock_timeout = '5s';
+-- A cancellation that overtakes its statement is lost, and a process that was killed sends none: Postgres looks itself
+-- whether somebody still waits for the answer.
+alter role app_api set client_connection_check_interval = '1s';
+alter role app_worker set client_connection_check_interval = '1s';
 alter role app_worker set statement_timeout = '10min';
 alter role app_worker set idle_in_transaction_session_timeout = '60s';
 alter role app_worker set search_path = 'jobs';

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 import db.pool
+from db.errors import Unavailable
 from db.pool import Database
 from db.types import Actor, OrganizationId
 from tests.founding import Founded, found
@@ -94,13 +95,41 @@ async def test_cancelled_in_the_middle_a_transaction_leaves_nothing(
     for _ in range(5):
         started.clear()
         task = asyncio.create_task(interrupted())
-        await started.wait()
+        begun = asyncio.create_task(started.wait())
+        await asyncio.wait([task, begun], return_when=asyncio.FIRST_COMPLETED)
+        assert started.is_set(), task.exception()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await seen(narrow, two[1].organization_id) == {two[1].organization_id}
     async with narrow.tenant(two[0].organization_id, SYSTEM, read_only=True) as tenant:
         assert await tenant.conn.fetchval("select name from tenancy.organizations") == "Acme"
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+async def test_a_statement_that_nobody_waits_for_ends_and_lets_go_of_its_locks(
+    urls: Urls, two: tuple[Founded, Founded], role: str
+) -> None:
+    """As after a kill, or a cancellation that came too early: Postgres hears of it by the closed connection alone."""
+    named = "update tenancy.organizations set name = '{}'"
+    gone, here = [await Database.open(getattr(urls, role), 1, "tests") for _ in range(2)]
+
+    async def forgotten() -> None:
+        async with gone.tenant(two[0].organization_id, SYSTEM) as tenant:
+            await tenant.conn.execute(named.format("Never"))
+            started.set_result(None)
+            await tenant.conn.execute("select pg_sleep(14)")
+
+    started = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(forgotten())
+    await started
+    gone.cut()
+    with pytest.raises(Unavailable):
+        await task
+    async with here.tenant(two[0].organization_id, SYSTEM) as tenant:
+        await tenant.conn.execute("set local lock_timeout = '5s'")
+        await tenant.conn.execute(named.format("Acme"))
+    await here.close()
 
 
 async def test_another_organization_inside_one_is_refused(narrow: Database, two: tuple[Founded, Founded]) -> None:
