@@ -28,7 +28,8 @@ Action = Callable[[Resources, argparse.Namespace], Awaitable[int]]
 OPERATOR = Actor("system")
 CREDIT = (
     "What the invoice still owes is not owed any more; what was paid already is taken off the next invoices. To give"
-    " money back instead, refund it at the provider first, and credit what is then owed again."
+    " money back instead, refund it at the provider first, and credit what is then owed again. A repeated command"
+    " writes nothing: an invoice has one credit note of a key, which is KEY or, without one, the amount and the reason."
 )
 
 
@@ -43,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     credit.add_argument("id", type=UUID, metavar="ID")
     credit.add_argument("amount", metavar="AMOUNT", help="in the invoice's currency, such as 12.50")
     credit.add_argument("--reason", required=True, help="why, as the credit note prints it to the customer")
+    credit.add_argument("--key", type=_key, metavar="KEY", help="to credit the same amount for the same reason again")
     compare = actions.add_parser(
         "reconcile", help="compare the books of one organization, or of all and their webhooks"
     )
@@ -66,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
     except Unavailable as error:
         raise CommandError(f"The database does not answer: {error.__cause__ or error}") from error
     except DomainError as error:
-        raise CommandError(f"{error.message}.") from None
+        hint = " (--key KEY)" if error.code == "ALREADY_CREDITED" else ""
+        raise CommandError(f"{error.message}{hint}.") from None
 
 
 def _decision(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +109,7 @@ async def _credit(resources: Resources, args: argparse.Namespace) -> int:
     async def act(tenant: Tenant, cycle: Cycle) -> None:
         now, seller = resources.clock.now(), seller_of(resources.settings)
         amount = Money(minor, cycle.currency)
-        note_id, _ = await credit_notes.credit(tenant, cycle.id, amount, _reason(args), now, seller)
+        note_id, _ = await credit_notes.credit(tenant, cycle.id, amount, _reason(args), now, seller, args.key)
         await dunning.review_keys(resources, tenant)
         note = await credit_notes.get(tenant, note_id)
         await email.enqueue(tenant, "credit_note", subject_id=note.id, recipient=note.organization_email)
@@ -178,6 +181,12 @@ def _minor(text: str) -> int:
     if not amount.is_finite() or not 0 < amount < 10**12 or amount != round(amount, 2):
         raise CommandError(f"{text!r} is no amount. Expected: more than 0 with at most two decimals, such as 12.50.", 2)
     return int(amount * 100)
+
+
+def _key(text: str) -> str:
+    if not re.fullmatch(r"[!-~]{1,64}", text):
+        raise argparse.ArgumentTypeError("expected 1 to 64 visible characters without spaces")
+    return text
 
 
 def _user() -> str:

@@ -31,6 +31,7 @@ class Seller:
 
 NOBODY = Seller()
 """For documents without a seller of their own; the product always names one."""
+REFUSALS = {"BIL02": "CONFLICT", "BIL03": "CONFLICT", "BIL04": "ALREADY_CREDITED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        if error.sqlstate not in ("BIL02", "BIL03"):
+        code = REFUSALS.get(error.sqlstate or "")
+        if code is None:
             raise
-        raise Conflict("CONFLICT", f"{str(error)[0].upper()}{str(error)[1:]}") from error
+        raise Conflict(code, f"{str(error)[0].upper()}{str(error)[1:]}") from error

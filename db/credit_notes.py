@@ -60,19 +60,26 @@ class CreditTotals:
 
 
 async def credit(
-    tenant: Tenant, cycle_id: CycleId, amount: Money, reason: str, now: datetime, seller: Seller = NOBODY
+    tenant: Tenant,
+    cycle_id: CycleId,
+    amount: Money,
+    reason: str,
+    now: datetime,
+    seller: Seller = NOBODY,
+    key: str | None = None,
 ) -> tuple[CreditNoteId, CycleStatus]:
     """Write a credit note for an issued invoice: its id, and the invoice's new status. For the worker's role.
 
     What the invoice still owes is not owed any more; what was paid already is taken off the next ones.
-    Raises Conflict when it is not issued, or when its notes would be more than its total.
+    A repeat is known by its key, or without one by amount and reason. Raises Conflict: ALREADY_CREDITED when the
+    invoice has a note of that key, else CONFLICT, when it is not issued or its notes would be more than its total.
     """
     note_id = CreditNoteId(new_id())
     with refusals():
         status: CycleStatus = await queries.credit(
             tenant.conn, organization_id=tenant.organization_id, billing_cycle_id=cycle_id, minor=amount.minor,
             reason=reason, now=now, id=note_id, seller_name=seller.name, seller_address=seller.address,
-            seller_tax_number=seller.tax_number,
+            seller_tax_number=seller.tax_number, key=key,
         )  # fmt: skip
     return note_id, status
 

@@ -1,7 +1,8 @@
 -- name: credit$
--- The status of an invoice after a credit note was written for it.
+-- The status of an invoice after a credit note was written for it; its key is refused a second time, by credit_notes_key_key.
 select billing.credit(
-    :organization_id, :billing_cycle_id, :minor, :reason, :now, :id, :seller_name, :seller_address, :seller_tax_number
+    :organization_id, :billing_cycle_id, :minor, :reason, :now, :id, :seller_name, :seller_address, :seller_tax_number,
+    :key
 );
 
 -- name: get^

@@ -7,8 +7,8 @@ import psycopg
 from db import credit_notes, migrate
 from db.pool import Database
 from db.types import SYSTEM
+from tests.money.owed import owing
 from tests.money.test_closing import close, differences
-from tests.money.test_credit_notes import owing
 from tests.servers import Urls
 
 WRITTEN_OFF = """

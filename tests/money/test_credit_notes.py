@@ -1,65 +1,22 @@
 """Corrections are credit notes: numbered without gaps, never changed, and exact about what they take off and where."""
 
 import asyncio
-import re
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import date
 
 import asyncpg
 import pytest
 
 from db import billing, credit_notes, invoices
-from db.billing import Seller
 from db.credit_notes import credit
 from db.errors import Conflict
 from db.pool import Database
-from db.types import SYSTEM, CycleId, Money, Plan
-from tests.founding import Founded, found
-from tests.money.shop import Customer, Shop, shop
+from db.types import SYSTEM, Money
+from tests.money.owed import balance, owing, pay, write
+from tests.money.shop import Shop, shop
 from tests.money.test_closing import close, differences
 from tests.servers import Urls
 
 __all__ = ["shop"]
-
-SELLER = Seller("Difference Engines Ltd", "1 Dorset Street\nLondon W1", "GB 123 4567 89")
-SELLER_WORDS = ("Difference Engines Ltd", "1 Dorset Street", "London W1", "GB 123 4567 89")
-
-
-async def owing(database: Database, month: date, plan: Plan = "pro") -> tuple[Founded, CycleId]:
-    """A new organization with the invoice of its first month."""
-    founded = await found(database, plan, datetime.combine(month, datetime.min.time(), UTC))
-    return founded, (await close(database, founded, month)).id
-
-
-async def write(database: Database, founded: Founded, cycle_id: CycleId, minor: int, reason: str = "an outage") -> str:
-    """Write a credit note; the invoice's new status."""
-    now = datetime(2030, 1, 2, tzinfo=UTC)
-    async with database.tenant(founded.organization_id, SYSTEM) as tenant:
-        return (await credit(tenant, cycle_id, Money(minor), reason, now, SELLER))[1]
-
-
-async def pay(database: Database, founded: Founded, cycle_id: CycleId, urls: Urls) -> None:
-    """Money arrives for all that is owed."""
-    owner = await asyncpg.connect(urls.superuser)
-    await owner.execute(
-        "insert into billing.payments (organization_id, id, billing_cycle_id, provider, customer_email, amount_minor,"
-        " currency, invoice_minor, expires_at, asked_at, updated_at, created_at)"
-        " select organization_id, gen_random_uuid(), id, 'stripe', 'x@example.com', total_amount_minor, currency,"
-        " total_amount_minor, now(), now(), now(), now() from billing.billing_cycles where id = $1",
-        cycle_id,
-    )
-    await owner.execute(
-        "update billing.payments set status = 'succeeded', succeeded_minor = amount_minor, settled_at = now()"
-        " where billing_cycle_id = $1",
-        cycle_id,
-    )
-    await owner.execute("select billing.settle($1, $2, now())", founded.organization_id, cycle_id)
-    await owner.close()
-
-
-async def balance(database: Database, founded: Founded) -> int:
-    async with database.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
-        return (await credit_notes.page(tenant, 1, 1))[1].balance_minor
 
 
 async def test_what_is_still_owed_is_not_owed_any_more(database: Database) -> None:
@@ -180,14 +137,14 @@ async def test_a_refund_after_the_credit_is_owed_again(shop: Shop) -> None:
 async def test_notes_written_at_once_have_numbers_without_gaps_and_never_exceed_the_invoice(database: Database) -> None:
     founded, cycle_id = await owing(database, date(2031, 1, 1))
 
-    async def one() -> bool:
+    async def one(number: int) -> bool:
         try:
-            await write(database, founded, cycle_id, 700)
+            await write(database, founded, cycle_id, 700, key=f"{number}")
         except Conflict:
             return False
         return True
 
-    written = await asyncio.gather(*(one() for _ in range(12)))
+    written = await asyncio.gather(*(one(number) for number in range(12)))
     assert sum(written) == 7, "seven times 7.00 of 50.00"
     async with database.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
         notes = await credit_notes.of_invoice(tenant, cycle_id)
@@ -208,37 +165,3 @@ async def test_a_credit_note_cannot_be_changed_by_anybody(database: Database, ur
             await owner.execute(attack, founded.organization_id)
         assert refused.value.sqlstate == "BIL01", attack
     await owner.close()
-
-
-async def test_a_credit_note_is_there_as_json_page_and_paper_for_its_organization_alone(shop: Shop) -> None:
-    customer = await shop.customer("pro")
-    assert (await customer.browser.get("/billing/credit-notes")).data["credit_notes"] == []
-    note_id = await credited(shop, customer, 1250, "An outage on <i>3 March</i>")
-    listed = (await customer.browser.get("/billing/credit-notes")).data
-    note = (await customer.browser.get(f"/billing/credit-notes/{note_id}")).data
-    assert listed["credit_notes"] == [note]
-    assert (note["amount"], note["settled"], note["balance"], note["reason"]) == (
-        12.5, 12.5, 0, "An outage on <i>3 March</i>",
-    )  # fmt: skip
-    assert re.fullmatch(r"CN-\d{4}-000001", note["number"])
-    assert note["seller"] == {"name": SELLER.name, "address": SELLER.address, "tax_number": SELLER.tax_number}
-    assert listed["summary"] == {"total_credited": 12.5, "balance": 0, "balance_minor": 0, "currency": "USD"}
-    page = (await customer.browser.get(f"/billing/credit-notes/{note_id}.html")).response
-    paper = (await customer.browser.get(f"/billing/credit-notes/{note_id}.pdf")).response
-    for words in (note["number"], note["invoice_number"], *SELLER_WORDS, "$12.50", "&lt;i&gt;3 March"):
-        assert words in page.text, words
-    assert (paper.headers["content-type"], paper.content[:5]) == ("application/pdf", b"%PDF-")
-    for words in (f"(Credit note {note['number']})", "(Difference Engines Ltd)"):
-        assert words.encode() in paper.content, words
-    invoice = (await customer.browser.get(f"/billing/invoices/{customer.cycle_id}")).data
-    assert invoice["credit_notes"] == [note]
-    assert (invoice["credited"], invoice["outstanding"]) == (12.5, 37.5)
-    for path in ("", ".html", ".pdf"):
-        stranger = (await shop.customer("free")).browser
-        assert (await stranger.get(f"/billing/credit-notes/{note_id}{path}")).code == "NOT_FOUND"
-
-
-async def credited(shop: Shop, customer: Customer, minor: int, reason: str) -> Any:
-    async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
-        now = shop.stack.clock.now() + timedelta(seconds=1)
-        return (await credit(tenant, customer.cycle_id, Money(minor), reason, now, SELLER))[0]

@@ -12,8 +12,8 @@ from db.errors import Conflict
 from db.pool import Database
 from db.types import SYSTEM, CycleId
 from tests.founding import Founded
+from tests.money.owed import owing, pay, write
 from tests.money.test_closing import close, differences
-from tests.money.test_credit_notes import owing, pay, write
 from tests.servers import Urls
 
 ONE_MORE_CREDIT_LINE = """

@@ -19,16 +19,20 @@ __all__ = ["shop"]
 
 def mts(shop: Shop, *arguments: str, user: str = "ada") -> "subprocess.CompletedProcess[str]":
     """The command as an operator runs it."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli", "invoices", *arguments],
+        cwd=ROOT, env=environment(shop, user), capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+def environment(shop: Shop, user: str = "ada") -> dict[str, str]:
+    """What the command finds in its environment."""
     given = shop.stack.worker_settings
-    environment = {
+    return {
         "PATH": os.environ["PATH"], "DATABASE_URL": shop.stack.urls.worker, "LOGNAME": user,
         "REDIS_URL": given.redis_url.get_secret_value(), "SMTP_URL": given.smtp_url.get_secret_value(),
         "JWT_SECRET": given.jwt_secret.get_secret_value(), "DATA_DIR": str(given.data_dir),
     }  # fmt: skip
-    return subprocess.run(
-        [sys.executable, "-m", "cli", "invoices", *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
 
 
 async def parked(shop: Shop) -> Customer:
