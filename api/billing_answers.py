@@ -153,13 +153,14 @@ class PaymentEntry(Answer):
 
 
 class InvoiceDetails(InvoiceEntry):
-    """An invoice with everything on it."""
+    """An invoice with everything on it; `remainder` is too small to be paid and will be asked for by the next one."""
 
     organization_name: str
     organization_email: str
     seller: Seller
     paid: Amount
     credited: Amount
+    remainder: Amount
     lines: list[InvoiceLineAnswer]
     payments: list[PaymentEntry]
     credit_notes: list[CreditNoteAnswer]
@@ -172,6 +173,7 @@ class InvoiceDetails(InvoiceEntry):
             seller=Seller.made(cycle),
             paid=amount(cycle.paid_minor),
             credited=amount(cycle.credited_minor),
+            remainder=amount(cycle.remainder_minor),
             lines=[InvoiceLineAnswer.made(line) for line in cycle.lines],
             payments=[PaymentEntry.made(attempt) for attempt in attempts],
             credit_notes=[CreditNoteAnswer.made(note) for note in notes],

@@ -13,7 +13,7 @@ from db.types import CycleId, Money, Plan
 queries = load("invoices")
 
 CycleStatus = Literal["pending", "paid", "overdue", "parked", "void"]
-LineKind = Literal["base", "included", "overage", "late", "carry", "tax", "credit"]
+LineKind = Literal["base", "included", "overage", "late", "carry", "remainder", "tax", "credit"]
 REQUEST_LINES: tuple[LineKind, ...] = ("included", "overage", "late")
 
 
@@ -51,7 +51,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """The invoice of one month; `number` and the dates are None while a safety bound holds it back."""
+    """The invoice of one month; `number` and the dates are None while a safety bound holds it back.
+
+    `remainder_minor` was left to pay after money went back and is too small for a provider: the next one asks for it.
+    """
 
     id: CycleId
     period_start: datetime
@@ -65,6 +68,7 @@ class Cycle:
     total_amount_minor: int
     paid_minor: int
     credited_minor: int
+    remainder_minor: int
     status: CycleStatus
     remark: str | None
     issued_at: datetime | None
@@ -83,7 +87,8 @@ class Cycle:
     @property
     def outstanding(self) -> Money:
         """What is still owed."""
-        owed = 0 if self.status == "void" else self.total_amount_minor - self.paid_minor - self.credited_minor
+        covered = self.paid_minor + self.credited_minor + self.remainder_minor
+        owed = 0 if self.status == "void" else self.total_amount_minor - covered
         return Money(max(0, owed), self.currency)
 
     @property

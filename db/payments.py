@@ -70,11 +70,15 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What it did: the invoice, whether it is paid by this, and minor units of the payment to be given back."""
+    """What it did: the invoice, whether it is paid by this, and minor units of the payment to be given back.
+
+    `remainder`: minor units of the invoice that are too small to be paid, and that the next invoice will ask for.
+    """
 
     cycle_id: CycleId
     is_newly_paid: bool
     surplus: int
+    remainder: int
 
 
 async def live(tenant: Tenant, cycle_id: CycleId) -> Attempt | None:

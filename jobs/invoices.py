@@ -18,7 +18,7 @@ from settings import ROOT
 PAGES = ROOT / "templates" / "pages"
 STYLE = (PAGES / "invoice.css").read_text()
 PROVIDERS = {"stripe": "Stripe", "paystack": "Paystack"}
-SUMS = ("carry", "tax", "credit")  # lines that are an amount alone
+SUMS = ("carry", "remainder", "tax", "credit")  # lines that are an amount alone
 PARTS: dict[Literal["api_key", "endpoint"], str] = {"api_key": "by API key", "endpoint": "by endpoint"}
 STATES = {"pending": "Due", "paid": "Paid", "overdue": "Overdue", "parked": "Held back", "void": "Void"}
 
@@ -138,6 +138,8 @@ def _sums(cycle: Cycle, notes: list[CreditNote]) -> list[tuple[str, str]]:
         sums.append((f"Credited by {numbers}", Money(-cycle.credited_minor, cycle.currency)))
     if cycle.paid_minor:
         sums.append(("Paid", Money(-cycle.paid_minor, cycle.currency)))
+    if cycle.remainder_minor:
+        sums.append(("On the next invoice, too small to be paid", Money(-cycle.remainder_minor, cycle.currency)))
     sums.append(("Amount due", cycle.outstanding))
     return [(label, money(amount)) for label, amount in sums]
 

@@ -78,6 +78,8 @@ async def _apply(resources: Resources, tenant: Tenant, attempt: Attempt, told: T
     elif attempt.succeeded_minor and not applied.surplus:
         # What was paid before may be owed again: a refund or a lost dispute.
         await work.announce(tenant, "dunning")
+    if applied.remainder:
+        log.info("invoice.remainder", billing_cycle_id=str(applied.cycle_id), amount_minor=applied.remainder)
     if applied.surplus:
         log.warning("payment.surplus", payment_id=str(attempt.id), amount_minor=applied.surplus)
         await refund_surplus.defer(tenant, payment_id=attempt.id)

@@ -15,7 +15,7 @@ select plan, pending_plan, created_at from tenancy.organizations where organizat
 -- name: issued
 -- One page of issued invoices, newest first; by billing_cycles_period_key.
 select id, period_start, period_end, number, organization_name, organization_email, plan, currency, total_requests, total_amount_minor,
-       paid_minor, credited_minor, status, remark, issued_at, due_date, paid_at, seller_name, seller_address, seller_tax_number
+       paid_minor, credited_minor, remainder_minor, status, remark, issued_at, due_date, paid_at, seller_name, seller_address, seller_tax_number
 from billing.billing_cycles
 where organization_id = :organization_id and issued_at is not null
 order by period_start desc
@@ -24,21 +24,22 @@ limit :limit offset :offset;
 -- name: totals^
 -- How many invoices were issued, and what they sum to; by billing_cycles_pkey.
 select count(*) as invoices, coalesce(sum(total_amount_minor), 0)::bigint as billed_minor, coalesce(sum(paid_minor), 0)::bigint as paid_minor,
-       coalesce(sum(greatest(0, total_amount_minor - paid_minor - credited_minor)) filter (where status <> 'void'), 0)::bigint as outstanding_minor
+       coalesce(sum(greatest(0, total_amount_minor - paid_minor - credited_minor - remainder_minor)) filter (where status <> 'void'), 0)::bigint
+           as outstanding_minor
 from billing.billing_cycles
 where organization_id = :organization_id and issued_at is not null;
 
 -- name: get^
 -- An invoice, issued or parked; by billing_cycles_pkey.
 select id, period_start, period_end, number, organization_name, organization_email, plan, currency, total_requests, total_amount_minor,
-       paid_minor, credited_minor, status, remark, issued_at, due_date, paid_at, seller_name, seller_address, seller_tax_number
+       paid_minor, credited_minor, remainder_minor, status, remark, issued_at, due_date, paid_at, seller_name, seller_address, seller_tax_number
 from billing.billing_cycles
 where organization_id = :organization_id and id = :id;
 
 -- name: parked
 -- Invoices that a safety bound holds back, oldest first; by billing_cycles_status_idx.
 select id, period_start, period_end, number, organization_name, organization_email, plan, currency, total_requests, total_amount_minor,
-       paid_minor, credited_minor, status, remark, issued_at, due_date, paid_at, seller_name, seller_address, seller_tax_number
+       paid_minor, credited_minor, remainder_minor, status, remark, issued_at, due_date, paid_at, seller_name, seller_address, seller_tax_number
 from billing.billing_cycles
 where organization_id = :organization_id and status = 'parked'
 order by period_start;
@@ -46,7 +47,7 @@ order by period_start;
 -- name: unpaid
 -- Invoices that are owed, oldest first; by billing_cycles_status_idx.
 select id, period_start, period_end, number, organization_name, organization_email, plan, currency, total_requests, total_amount_minor,
-       paid_minor, credited_minor, status, remark, issued_at, due_date, paid_at, seller_name, seller_address, seller_tax_number
+       paid_minor, credited_minor, remainder_minor, status, remark, issued_at, due_date, paid_at, seller_name, seller_address, seller_tax_number
 from billing.billing_cycles
 where organization_id = :organization_id and status in ('pending', 'overdue')
 order by period_start;

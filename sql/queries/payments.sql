@@ -52,8 +52,9 @@ update billing.payments set status = :status, failure = :failure, settled_at = :
 where organization_id = :organization_id and id = :id and status = 'open';
 
 -- name: apply^
--- What a payment's state as the provider tells it did: the invoice, whether it is paid by this, and what is to be given back.
-select cycle_id, is_newly_paid, surplus
+-- What a payment's state as the provider tells it did: the invoice, whether it is paid by this, what is to be given back, and what the
+-- next invoice will ask for.
+select cycle_id, is_newly_paid, surplus, remainder
 from billing.apply_payment(
     :organization_id, :id, :status, :refunded_minor, :charged_back_minor, :is_disputed, :provider_payment_id, :now
 );

@@ -43,7 +43,7 @@ REASONS: dict[str, dict[str, str]] = {
         "credit_notes.totals": "balance_minor",
         "invoices.charge": _LINE,
         "invoices.overage_shares": "part requests amount_minor",
-        "payments.apply": "cycle_id is_newly_paid surplus",
+        "payments.apply": "cycle_id is_newly_paid surplus remainder",
         "plans.charge_supposing": _LINE,
         "queue.figures": _FIGURE,
         "spending.by_day": "day base_minor usage_minor",
