@@ -1,5 +1,6 @@
 """A world that pays through both providers' sandboxes and real workers, over a PostgreSQL that falls."""
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,6 +24,7 @@ from jobs import dunning
 from jobs import payments as inbox
 from jobs.checkout import open_checkout
 from jobs.providers.errors import ProviderError
+from tests.money.corrections import correct
 from tests.money.market import Market
 from tests.money.world import Life, World
 from tests.servers import Urls
@@ -82,12 +84,12 @@ class Storm(World):
         await self.market.quiet()
 
     async def pay(self, now: datetime) -> None:
-        """Most of what is owed is paid, and some of it given back; then the reviewers ask for what was never told."""
+        """Most of what is owed is paid, some of it given back or credited; reviewers ask for what was never told."""
         self.market.clock.turn_to(now)
         await self.market.misbehave(max(20, len(self.lives)))
-        await self.each(self.pay_all)
+        await asyncio.gather(self.each(self.pay_all), self.correct(now))
         await self.market.quiet()
-        await self.each(self.regret)
+        await asyncio.gather(self.each(self.regret), self.correct(now + timedelta(hours=1)))
         await self.market.quiet()
         await self.market.behave()
         self.market.clock.turn_to(now + timedelta(minutes=20))
@@ -98,6 +100,10 @@ class Storm(World):
         self.market.clock.turn_to(now + timedelta(days=16))
         await self.market.again(lambda: dunning.sweep.run(self.market.worker, 0))
         await self.market.quiet()
+
+    async def correct(self, now: datetime) -> None:
+        """Operators credit invoices of those who look at theirs, while money comes and goes."""
+        await correct(self, now, [life for life in self.lives if self.chance.random() < self.often])
 
     async def pay_all(self, life: Life) -> None:
         """What one organization does about its invoices."""

@@ -7,8 +7,9 @@ import pytest
 
 from db.billing import next_month
 from db.pool import Database
+from tests.money.compared import compare
 from tests.money.corrections import correct
-from tests.money.world import World, compare, populate
+from tests.money.world import World, populate
 from tests.servers import Urls
 
 ORGANIZATIONS, MONTHS, FIRST = 20, 14, date(2031, 1, 1)  # the second seed ends in the leap February of 2036

@@ -1,8 +1,9 @@
 """Months of many organizations through the real workers, while workers are killed and PostgreSQL falls.
 
 Customers pay on the pages of both providers' sandboxes, some twice, some later, some never; they get money back and
-dispute. Events come twice, in the wrong order or never, calls fail, answers are lost. At the end every invoice is the
-oracle's, the books of payments are the providers' own, and each event was applied once.
+dispute, and invoices are credited meanwhile. Events come twice, in the wrong order or never, calls fail, answers are
+lost. At the end every invoice is the oracle's, the books of payments are the providers' own, each credit has one note,
+and each event was applied once.
 
 The suite runs a small storm of eight months. A long one of fourteen, which takes about an hour on two cores:
 
@@ -29,9 +30,10 @@ from db.billing import next_month
 from db.bootstrap import bootstrap, role_url
 from db.pool import Database
 from jobs.providers.payments import PaymentState
+from tests.money.compared import compare
 from tests.money.market import market
 from tests.money.storm import Ground, Storm, start_of
-from tests.money.world import compare, populate
+from tests.money.world import populate
 from tests.servers import ROLES, Urls
 
 ORGANIZATIONS = int(os.environ.get("SIMULATED_ORGANIZATIONS", "8"))
@@ -89,11 +91,13 @@ async def test_after_every_blow_the_books_are_the_oracles_and_the_providers(stor
     await timed(spans, "compare", storm.each(lambda life: compare(storm, life, first)))
     await the_providers_agree(storm, ground)
     spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spans.items())
+    storm.deeds.done["credit"] = sum(len(life.credited) for life in storm.lives)
     print(
         f"{ORGANIZATIONS} organizations, {MONTHS} months, {sum(m.count for x in storm.lives for m in x.made)} requests,"
         f" {ground.downs} falls, {storm.market.kills} kills: {time.monotonic() - begun:.0f} s ({spent})\n"
         f"{dict(sorted(storm.deeds.done.items()))}"
     )
+    assert any(life.credited for life in storm.lives)
     assert ground.downs >= 4
     assert storm.market.kills >= 4
 

@@ -13,9 +13,9 @@ from db import billing, plans, spending
 from db.pool import Database
 from db.types import SYSTEM
 from tests.founding import found, new_key
+from tests.money.compared import every
 from tests.money.oracle import LIST_PRICES, History, Made, total_of
 from tests.money.test_closing import close, differences, use
-from tests.money.world import every
 from tests.servers import Urls
 
 ZONES = [
