@@ -8,19 +8,13 @@ from uuid import UUID
 from pydantic import Field
 from starlette.responses import HTMLResponse, Response
 
-from api.billing_answers import (
-    Checkout,
-    History,
-    InvoiceDetails,
-    PreviewAnswer,
-    history,
-    preview_answer,
-)
+from api.billing_answers import Checkout, PreviewAnswer, preview_answer
 from api.fields import Body, PageQuery, Pagination, Query, amount
 from api.http import Permission, Router, UserCall
+from api.invoice_answers import History, InvoiceDetails, history
 from api.plan_answers import ChangedPlan, PlanAnswer, PlanPreviewAnswer
 from api.usage_answers import UsageAnswer, UsageQuery, usage_in
-from db import credit_notes, invoices, payments, plans
+from db import credit_notes, invoices, payments, plans, previews
 from db.credit_notes import CreditNote
 from db.invoices import Cycle
 from db.payments import Attempt, ProviderName
@@ -73,7 +67,7 @@ async def billing_history(call: UserCall, query: PageQuery) -> History:
 @router.get("/calculate", access=Permission.VIEW_BILLING, replica=True)
 async def calculate(call: UserCall) -> PreviewAnswer:
     """What this month's invoice would be now, computed by the function that will write it."""
-    return preview_answer(await invoices.preview(call.tenant, call.now()))
+    return preview_answer(await previews.preview(call.tenant, call.now()))
 
 
 @router.get("/upgrade-preview", access=Permission.VIEW_BILLING, errors=("CONFLICT",))

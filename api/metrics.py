@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from db import billing, queue
+from db import queue, reconciliation
 from db.errors import DomainError
 from db.pool import Database
 from db.queue import Figure
@@ -75,7 +75,7 @@ class QueueFigures:
         if time.monotonic() >= self._good_until:
             try:
                 async with self._database.resolver(read_only=True) as conn:
-                    self._figures = await queue.figures(conn) + await billing.figures(conn)
+                    self._figures = await queue.figures(conn) + await reconciliation.figures(conn)
             except DomainError:
                 self._figures = []
             self._good_until = time.monotonic() + KEPT_SECONDS

@@ -6,12 +6,10 @@ trail with your user name. An invoice is named by its id; the list of parked one
 
 import argparse
 import asyncio
-import getpass
-import re
 from collections.abc import Awaitable, Callable
-from decimal import Decimal, InvalidOperation
 from uuid import UUID
 
+from cli.decisions import key, minor, operator, reason, signed
 from cli.environment import resolve
 from cli.errors import CommandError
 from cli.tables import table
@@ -44,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     credit.add_argument("id", type=UUID, metavar="ID")
     credit.add_argument("amount", metavar="AMOUNT", help="in the invoice's currency, such as 12.50")
     credit.add_argument("--reason", required=True, help="why, as the credit note prints it to the customer")
-    credit.add_argument("--key", type=_key, metavar="KEY", help="to credit the same amount for the same reason again")
+    credit.add_argument("--key", type=key, metavar="KEY", help="to credit the same amount for the same reason again")
     compare = actions.add_parser(
         "reconcile", help="compare the books of one organization, or of all and their webhooks"
     )
@@ -90,7 +88,7 @@ async def _release(resources: Resources, args: argparse.Namespace) -> int:
     async def act(tenant: Tenant, cycle: Cycle) -> None:
         now, due_days = resources.clock.now(), resources.settings.invoice_due_days
         seller = seller_of(resources.settings)
-        await billing.release(tenant, cycle.id, _signed(_reason(args)), now, due_days, seller)
+        await billing.release(tenant, cycle.id, signed(args), now, due_days, seller)
         await announce(tenant, await invoices.get(tenant, cycle.id))
 
     return await _decide(resources, args, act)
@@ -98,18 +96,18 @@ async def _release(resources: Resources, args: argparse.Namespace) -> int:
 
 async def _void(resources: Resources, args: argparse.Namespace) -> int:
     async def act(tenant: Tenant, cycle: Cycle) -> None:
-        await billing.void(tenant, cycle.id, _signed(_reason(args)))
+        await billing.void(tenant, cycle.id, signed(args))
 
     return await _decide(resources, args, act)
 
 
 async def _credit(resources: Resources, args: argparse.Namespace) -> int:
-    minor = _minor(args.amount)
+    given = minor(args.amount)
 
     async def act(tenant: Tenant, cycle: Cycle) -> None:
         now, seller = resources.clock.now(), seller_of(resources.settings)
-        amount = Money(minor, cycle.currency)
-        note_id, _ = await credit_notes.credit(tenant, cycle.id, amount, _reason(args), now, seller, args.key)
+        amount = Money(given, cycle.currency)
+        note_id, _ = await credit_notes.credit(tenant, cycle.id, amount, reason(args), now, seller, args.key)
         await dunning.review_keys(resources, tenant)
         note = await credit_notes.get(tenant, note_id)
         await email.enqueue(tenant, "credit_note", subject_id=note.id, recipient=note.organization_email)
@@ -138,7 +136,7 @@ async def _decide(
     """Do it in the transaction of the organization that owes the invoice, and show how the invoice stands then."""
     organization_id = await _owner(resources, CycleId(args.id))
     database = resources.database
-    async with database.tenant(organization_id, OPERATOR, request_id=f"operator-{_user()}") as tenant:
+    async with database.tenant(organization_id, OPERATOR, request_id=f"operator-{operator()}") as tenant:
         await act(tenant, await invoices.get(tenant, CycleId(args.id)))
         cycle = await invoices.get(tenant, CycleId(args.id))
     head = ("INVOICE", "MONTH", "STATUS", "TOTAL", "CREDITED", "TO PAY", "ORGANIZATION")
@@ -159,43 +157,6 @@ async def _owner(resources: Resources, cycle_id: CycleId) -> OrganizationId:
                 continue
             return organization_id
     raise CommandError(f"There is no invoice {cycle_id}. `mts invoices parked` lists those held back.")
-
-
-def _reason(args: argparse.Namespace) -> str:
-    reason: str = args.reason.strip()
-    if not 4 <= len(reason) <= 500:
-        raise CommandError("The reason must have 4 to 500 characters.", 2)
-    return reason
-
-
-def _signed(reason: str) -> str:
-    """With the operator's name: a remark is ours, no document shows it."""
-    return f"{reason} (by {_user()})"
-
-
-def _minor(text: str) -> int:
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal(0)
-    if not amount.is_finite() or not 0 < amount < 10**12 or amount != round(amount, 2):
-        raise CommandError(f"{text!r} is no amount. Expected: more than 0 with at most two decimals, such as 12.50.", 2)
-    return int(amount * 100)
-
-
-def _key(text: str) -> str:
-    if not re.fullmatch(r"[!-~]{1,64}", text):
-        raise argparse.ArgumentTypeError("expected 1 to 64 visible characters without spaces")
-    return text
-
-
-def _user() -> str:
-    """The operator's name in the system, as a plain word."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = "unknown"
-    return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:40]
 
 
 def _row(cycle: Cycle) -> tuple[str, ...]:

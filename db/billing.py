@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
-from uuid import UUID
 
 import asyncpg
 
@@ -13,7 +12,6 @@ from db import invoices
 from db.errors import Conflict
 from db.invoices import Cycle, CycleStatus
 from db.pool import Tenant
-from db.queue import Figure
 from db.statements import load
 from db.types import CycleId, new_id
 
@@ -32,27 +30,6 @@ class Seller:
 NOBODY = Seller()
 """For documents without a seller of their own; the product always names one."""
 REFUSALS = {"BIL02": "CONFLICT", "BIL03": "CONFLICT", "BIL04": "ALREADY_CREDITED"}
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Two figures that should be one."""
-
-    finding: str
-    subject: UUID | str | None
-    expected: int
-    found: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
-    """One run over the installation: organizations compared and not, and how many differences of each kind."""
-
-    started_at: datetime
-    finished_at: datetime
-    organizations: int
-    failures: int
-    findings: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,36 +129,6 @@ async def review_keys(tenant: Tenant, now: datetime, after_days: int) -> Literal
         tenant.conn, organization_id=tenant.organization_id, now=now, after_days=after_days
     )
     return verdict
-
-
-async def reconcile(tenant: Tenant) -> list[Difference]:
-    """Every difference between usage, invoices, payments and the ledger of the organization."""
-    rows = queries.reconcile(tenant.conn, organization_id=tenant.organization_id)
-    return [Difference(**row) async for row in rows]
-
-
-async def reconcile_payments(tenant: Tenant, since: datetime, until: datetime) -> list[Difference]:
-    """Payments that no webhook told of, and webhooks whose payment is not in the books. For the worker's role."""
-    rows = queries.reconcile_payments(tenant.conn, organization_id=tenant.organization_id, since=since, until=until)
-    return [Difference(**row) async for row in rows]
-
-
-async def reconcile_events(conn: Any, since: datetime, until: datetime) -> list[Difference]:
-    """Events of a span that were not handled, not matched, or that failed a check. For the worker's role."""
-    return [Difference(**row) async for row in queries.reconcile_events(conn, since=since, until=until)]
-
-
-async def store_reconciliation(conn: Any, run: Reconciliation) -> None:
-    """Keep what a run found, for those who watch. For the worker's role."""
-    await queries.store_reconciliation(
-        conn, started_at=run.started_at, finished_at=run.finished_at, organizations=run.organizations,
-        failures=run.failures, findings=run.findings,
-    )  # fmt: skip
-
-
-async def figures(conn: Any) -> list[Figure]:
-    """The last reconciliation as figures; nothing before the first."""
-    return [Figure(**row) async for row in queries.figures(conn)]
 
 
 async def release(

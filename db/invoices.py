@@ -1,4 +1,4 @@
-"""Invoices as they are read: issued ones with their lines, and what the open month's would be now."""
+"""Invoices as they are read: issued ones and parked ones, with their lines."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -14,7 +14,6 @@ queries = load("invoices")
 
 CycleStatus = Literal["pending", "paid", "overdue", "parked", "void"]
 LineKind = Literal["base", "included", "overage", "late", "carry", "remainder", "tax", "credit"]
-REQUEST_LINES: tuple[LineKind, ...] = ("included", "overage", "late")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,30 +109,6 @@ def number_text(number: int | None, issued_at: datetime | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
-    """What the invoice of the open month would be now."""
-
-    month: date
-    plan: Plan
-    pending_plan: Plan | None
-    currency: str
-    lines: tuple[Line, ...]
-
-    @property
-    def total_amount_minor(self) -> int:
-        """Sum of the lines."""
-        return sum(line.amount_minor for line in self.lines)
-
-    def requests(self, *kinds: LineKind) -> int:
-        """Requests on the lines of some kinds."""
-        return sum(line.quantity for line in self.lines if line.kind in (kinds or REQUEST_LINES))
-
-    def minor(self, *kinds: LineKind) -> int:
-        """Minor units on the lines of some kinds."""
-        return sum(line.amount_minor for line in self.lines if line.kind in kinds)
-
-
-@dataclass(frozen=True, slots=True)
 class Totals:
     """What an organization's issued invoices sum to, in minor units."""
 
@@ -141,21 +116,6 @@ class Totals:
     billed_minor: int
     paid_minor: int
     outstanding_minor: int
-
-
-async def preview(tenant: Tenant, now: datetime) -> Preview:
-    """What the invoice of the month that is open now would be, computed by the function that will write it."""
-    return await charge(tenant, await queries.open_month(tenant.conn, now=now))
-
-
-async def charge(tenant: Tenant, month: date) -> Preview:
-    """What the invoice of a month is or would be."""
-    row = await queries.plan(tenant.conn, organization_id=tenant.organization_id)
-    if row is None:
-        raise NotFound("Organization")
-    rows = queries.charge(tenant.conn, organization_id=tenant.organization_id, month=month)
-    lines = tuple([Line(**line) async for line in rows])
-    return Preview(month, row["plan"], row["pending_plan"], "USD", lines)
 
 
 async def issued(tenant: Tenant, page: int, size: int) -> tuple[list[Cycle], Totals]:

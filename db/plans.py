@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from db import invoices, work
+from db import previews, work
 from db.errors import Conflict, NotFound
-from db.invoices import Line, Preview
+from db.invoices import Line
 from db.pool import Tenant
+from db.previews import Preview
 from db.statements import load
 from db.types import OrganizationId, Plan
 
@@ -95,7 +96,7 @@ async def preview(tenant: Tenant, wanted: Plan, now: datetime) -> PlanPreview:
         raise NotFound("Organization")
     pending = found["pending_plan"] if found["pending_plan"] != found["plan_now"] else None
     move = await _move(tenant, wanted, found["plan_now"], pending, now)
-    present = await invoices.preview(tenant, now)
+    present = await previews.preview(tenant, now)
     starts_at = max(_month_end(present.month), now) if move.is_later else max(now, _start(present.month))
     rows = queries.charge_supposing(
         tenant.conn, organization_id=tenant.organization_id, month=present.month, plan=wanted, at_time=starts_at

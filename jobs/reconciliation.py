@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import structlog
 
-from db import billing, maintenance
-from db.billing import Difference, Reconciliation
+from db import maintenance, reconciliation
+from db.reconciliation import Difference, Reconciliation
 from db.types import Actor, OrganizationId
 from jobs.resources import Resources
 
@@ -42,22 +42,22 @@ async def of_organization(resources: Resources, organization_id: OrganizationId)
     """Every difference of one organization: its books, and its payments of three days against what was told of them."""
     now = resources.clock.now()
     async with resources.database.tenant(organization_id, WORKER, read_only=True) as tenant:
-        found = await billing.reconcile(tenant)
-        return found + await billing.reconcile_payments(tenant, now - LOOK_BACK, now - UNDER_WAY)
+        found = await reconciliation.reconcile(tenant)
+        return found + await reconciliation.of_payments(tenant, now - LOOK_BACK, now - UNDER_WAY)
 
 
 async def of_events(resources: Resources) -> AsyncIterator[Difference]:
     """Events of three days that came to nothing although they speak of a payment of ours."""
     now = resources.clock.now()
     async with resources.database.resolver(read_only=True) as conn:
-        found = await billing.reconcile_events(conn, now - LOOK_BACK, now - UNDER_WAY)
+        found = await reconciliation.of_events(conn, now - LOOK_BACK, now - UNDER_WAY)
     for difference in found:
         yield difference
 
 
 async def _keep(resources: Resources, found: Reconciliation) -> Reconciliation:
     async with resources.database.resolver() as conn:
-        await billing.store_reconciliation(conn, found)
+        await reconciliation.store(conn, found)
     log.info(
         "billing.reconciled", count=found.organizations, failures=found.failures,
         differences=sum(found.findings.values()),

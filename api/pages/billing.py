@@ -13,7 +13,7 @@ from api.http import UserCall
 from api.pages.forms import EMPTY, Filled, Form
 from api.pages.render import page
 from api.pages.router import Pages, Rule, go
-from db import billing, credit_notes, invoices, payments, plans
+from db import billing, credit_notes, invoices, payments, plans, previews
 from db.errors import Conflict
 from db.payments import Attempt
 from db.plans import Offer, PlanPreview
@@ -42,7 +42,7 @@ async def overview(call: UserCall, query: PageQuery) -> Response:
 
 async def _overview(call: UserCall, filled: Filled = EMPTY, query: PageQuery | None = None) -> Response:
     query = query or PageQuery()
-    preview = await invoices.preview(call.tenant, call.now())
+    preview = await previews.preview(call.tenant, call.now())
     offers = await plans.offers(call.tenant, call.now())
     cycles, totals = await invoices.issued(call.tenant, query.page, query.limit)
     notes, credited = await credit_notes.page(call.tenant, 1, NOTES_SHOWN)

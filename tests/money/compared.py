@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from db import billing, credit_notes, invoices
+from db import credit_notes, invoices, reconciliation
 from db.credit_notes import CreditNote
 from db.invoices import Cycle
 from db.pool import Tenant
@@ -22,7 +22,7 @@ async def compare(world: World, life: Life, first: date) -> None:
     assert sum(line.quantity for line in lines) == sum(made.count for made in life.made)
     assert sum(line.amount_minor for line in lines) == sum(overage_of(history, month) for month in months)
     await compare_credits(world, life, cycles)
-    assert await world.tenant(life, billing.reconcile) == []
+    assert await world.tenant(life, reconciliation.reconcile) == []
 
 
 async def compare_credits(world: World, life: Life, cycles: list[Cycle]) -> None:

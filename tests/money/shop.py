@@ -13,7 +13,7 @@ import pytest
 
 from api import tokens
 from cli.embedded.ports import free_port
-from db import billing, invoices, payments, sessions
+from db import invoices, payments, reconciliation, sessions
 from db.payments import Attempt
 from db.types import SYSTEM, CycleId, Plan, new_id
 from jobs.billing import close_organization, close_until, last_month_over
@@ -129,10 +129,10 @@ class Shop:
         async with self._read(customer) as tenant:
             return await payments.of_invoice(tenant, customer.cycle_id)
 
-    async def differences(self, customer: Customer) -> list[billing.Difference]:
+    async def differences(self, customer: Customer) -> list[reconciliation.Difference]:
         """What the reconciliation finds wrong."""
         async with self._read(customer) as tenant:
-            return await billing.reconcile(tenant)
+            return await reconciliation.reconcile(tenant)
 
     def outcomes(self, customer: Customer) -> list[str | None]:
         """What came of the customer's events, in order of arrival."""

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from db import billing, invoices
+from db import billing, invoices, reconciliation
 from db.billing import last_month_over
 from db.pool import Database
 from db.types import SYSTEM, ApiKeyId, Money, Plan, new_id
@@ -55,9 +55,9 @@ async def all_cycles(database: Database, founded: Founded) -> list[invoices.Cycl
         return (await invoices.issued(tenant, 1, 100))[0]
 
 
-async def differences(database: Database, founded: Founded) -> list[billing.Difference]:
+async def differences(database: Database, founded: Founded) -> list[reconciliation.Difference]:
     async with database.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
-        return await billing.reconcile(tenant)
+        return await reconciliation.reconcile(tenant)
 
 
 async def test_ten_closers_at_once_make_one_invoice_and_one_number(database: Database) -> None:

@@ -6,7 +6,7 @@ from datetime import date
 import asyncpg
 import pytest
 
-from db import billing, credit_notes, invoices
+from db import billing, credit_notes, invoices, previews
 from db.credit_notes import credit
 from db.errors import Conflict
 from db.pool import Database
@@ -50,7 +50,7 @@ async def test_what_was_paid_already_is_taken_off_the_next_invoices_as_a_line(da
     assert await write(database, founded, cycle_id, 700) == "paid"
     assert await balance(database, founded) == 700
     async with database.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
-        preview = await invoices.charge(tenant, date(2030, 3, 1))
+        preview = await previews.charge(tenant, date(2030, 3, 1))
     following = await close(database, founded, date(2030, 3, 1))
     lines = [(line.kind, line.amount_minor) for line in following.lines]
     assert lines == [("base", 1000), ("credit", -700)]

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from db import billing, invoices, plans, work
+from db import invoices, plans, previews, reconciliation, work
 from db.credit_notes import credit
 from db.invoices import Cycle
 from db.types import SYSTEM, OrganizationId, Plan
@@ -97,8 +97,8 @@ async def test_a_downgrade_comes_with_the_month_and_costs_accordingly_even_if_th
     assert await plan_of(shop, one) == ("free", None)
     assert one.organization_id not in [each async for each in work.waiting(database, "plan_change")]
     async with database.tenant(one.organization_id, SYSTEM, read_only=True) as tenant:
-        assert (await invoices.charge(tenant, date(2029, 7, 1))).total_amount_minor == 5000
-        assert (await invoices.charge(tenant, date(2029, 8, 1))).total_amount_minor == 0
+        assert (await previews.charge(tenant, date(2029, 7, 1))).total_amount_minor == 5000
+        assert (await previews.charge(tenant, date(2029, 8, 1))).total_amount_minor == 0
 
 
 async def plan_of(shop: Shop, one: Founded) -> tuple[Any, ...]:
@@ -147,7 +147,7 @@ async def test_a_credit_covers_an_invoice_and_ends_its_dunning(shop: Shop, clock
     async with shop.worker.database.tenant(one.organization_id, SYSTEM) as tenant:
         now = shop.stack.clock.now()
         assert (await credit(tenant, cycle.id, cycle.total, "goodwill of support", now))[1] == "paid"
-        assert await billing.reconcile(tenant) == []
+        assert await reconciliation.reconcile(tenant) == []
     await dunning.remind.run(shop.worker, one.organization_id)
     assert one.organization_id not in [each async for each in work.waiting(shop.worker.database, "dunning")]
 

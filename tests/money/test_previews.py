@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from db import invoices, plans
+from db import invoices, plans, previews
 from db.errors import Conflict
 from db.pool import Database
 from db.types import SYSTEM, Plan
@@ -41,10 +41,10 @@ async def test_a_preview_is_what_the_month_then_costs(database: Database, seed: 
                 with pytest.raises(Conflict):
                     await plans.change(tenant, wanted, now)
                 continue
-            before = await invoices.charge(tenant, date(2041, 1, 1))
+            before = await previews.charge(tenant, date(2041, 1, 1))
             assert supposed.present.lines == before.lines, "a preview changes nothing"
             await plans.change(tenant, wanted, now)
-            assert supposed.lines == (await invoices.charge(tenant, date(2041, 1, 1))).lines
+            assert supposed.lines == (await previews.charge(tenant, date(2041, 1, 1))).lines
 
 
 async def test_the_preview_over_http_is_refused_where_the_change_would_be(shop: Shop) -> None:

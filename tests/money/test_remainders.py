@@ -8,7 +8,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from db import billing, invoices
+from db import billing, previews
 from db.pool import Database
 from db.types import SYSTEM
 from jobs import logs, settlement
@@ -97,7 +97,7 @@ async def test_the_next_invoice_has_it_as_a_line_and_those_after_it_do_not(datab
     assert (applied.remainder, applied.is_newly_paid, applied.surplus) == (30, False, 0)
     assert (await give_back(database, founded, cycle_id, 30)).remainder == 0, "a repeated word changes nothing"
     async with database.tenant(founded.organization_id, SYSTEM, read_only=True) as tenant:
-        preview = await invoices.charge(tenant, date(2030, 2, 1))
+        preview = await previews.charge(tenant, date(2030, 2, 1))
     following = await close(database, founded, date(2030, 2, 1))
     lines = [(line.kind, line.amount_minor) for line in following.lines]
     assert lines == [("base", 1000), ("remainder", 30)]
