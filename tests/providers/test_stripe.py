@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 import stripe
 
@@ -33,6 +34,18 @@ async def test_a_card_payment_goes_from_pending_to_succeeded(stripe_payments: St
     assert paid.metadata == request.metadata()
     assert paid.provider_payment_id is not None
     assert await stripe_payments.fetch(paid.provider_payment_id) == paid
+
+
+async def test_the_payment_that_refunds_and_disputes_carry_names_the_attempt_too(
+    stripe_payments: StripePayments, sandbox: str, order: Order
+) -> None:
+    request = order()
+    checkout = await stripe_payments.create_checkout(request)
+    press(checkout.url, "pay")
+    payment_id = (await stripe_payments.fetch(checkout.provider_reference)).provider_payment_id
+    async with httpx.AsyncClient(auth=(STRIPE_KEY, "")) as client:
+        found = await client.get(f"{sandbox}/stripe/v1/payment_intents/{payment_id}")
+    assert found.json()["metadata"] == request.metadata()
 
 
 async def test_the_same_attempt_opens_one_checkout(stripe_payments: StripePayments, order: Order) -> None:
