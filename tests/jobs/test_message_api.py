@@ -157,6 +157,16 @@ async def test_messages_are_listed_by_type_and_status_page_by_page(sender: Sende
         assert (await http.get(f"/messages?{wrong}", X_API_Key=sender.key)).code == "VALIDATION_ERROR"
 
 
+async def test_a_request_is_recorded_under_its_route_and_never_under_the_path_that_was_asked_for(
+    sender: Sender,
+) -> None:
+    await sender.shown(await sender.send())
+    assert (await sender.stack.visitor(sender.http).get("/messages/msg_x?a=b", X_API_Key=sender.key)).status >= 400
+    recorded = "select distinct endpoint from usage.usage_records where organization_id = %s and method = 'GET'"
+    found = sender.stack.rows(recorded, sender.owner.organization["id"])
+    assert found == [("/api/v1/messages/{message_id}",)]
+
+
 async def test_another_organizations_messages_do_not_exist(sender: Sender) -> None:
     message_id = await sender.send()
     stranger = await sender.stack.register()
