@@ -307,5 +307,11 @@ alter function jobs.rescue_stalled(interval) reset search_path;
 -- uncommented column of the queue → comment
 comment on column jobs.procrastinate_jobs.args is null;
 
+-- function of the queue itself without a search path → search path
+alter function jobs.procrastinate_fetch_job_v2(character varying[], bigint) reset search_path;
+
+-- column of a view without a comment → comment
+comment on column ops.findings.rule is null;
+
 -- schema that linters skip → schema name
 create schema auth;
