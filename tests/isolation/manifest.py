@@ -1,18 +1,23 @@
 """Reads roles and rights from a live catalog in the shape of sql/grants/manifest.toml; as a program it prints it.
 
-python -m tests.isolation.manifest "$(./mts psql auditor --url)" > sql/grants/manifest.toml
+python -m tests.isolation.manifest "$(./mts psql auditor --url)" > new.toml && mv new.toml sql/grants/manifest.toml
 """
 
 import json
 import sys
+import tomllib
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
+from settings import ROOT
+
+MANIFEST = ROOT / "sql" / "grants" / "manifest.toml"
 HEADER = """\
 # Every role of the installation with its attributes and memberships, and every right that anybody but an owner holds.
 # A test compares it with the live catalog, both ways: what is not written here does not exist.
+# Reasons are written by hand.
 """
 
 ROLES = """
@@ -46,12 +51,14 @@ def written(manifest: dict[str, Any]) -> str:
         lines.append(f"[roles.{role}]")
         lines += [f"{name} = {json.dumps(value)}" for name, value in attributes.items()]
         lines.append("")
-    for role, rights in manifest["grants"].items():
-        lines.append(f"[grants.{role}]")
-        lines += [f"{json.dumps(subject)} = {json.dumps(right)}" for subject, right in rights.items()]
-        lines.append("")
+    for part in ("grants", "reasons"):
+        for role, entries in manifest[part].items():
+            lines.append(f"[{part}.{role}]")
+            lines += [f"{json.dumps(name)} = {json.dumps(text, ensure_ascii=False)}" for name, text in entries.items()]
+            lines.append("")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(written(live(sys.argv[1])))
+    reasons = tomllib.loads(MANIFEST.read_text())["reasons"]
+    sys.stdout.write(written(live(sys.argv[1]) | {"reasons": reasons}))
