@@ -20,6 +20,8 @@ begin
             ('isolation_probe', 'nologin nobypassrls inherit'),
             ('app_auditor',    'login nobypassrls inherit'),
             ('app_breakglass', 'nologin bypassrls noinherit'),
+            ('app_responder',  'nologin nobypassrls noinherit'),
+            ('glass_keeper',   'nologin bypassrls noinherit'),
             ('app_exporter',   'login nobypassrls inherit')
         ) as wanted (name, attributes)
     loop
@@ -32,10 +34,14 @@ begin
 end
 $$;
 
--- What a member may do through the role; nobody is a member of a role that bypasses row security but the migrator, who does so himself.
+-- What a member may do through the role; nobody is a member of a role that bypasses row security but the migrator,
+-- who does so himself, and the keeper of the glass.
 grant app_rw to app_api, app_worker, isolation_probe;
 grant app_ro to app_auditor, app_exporter;
-grant app_owner, app_resolver, job_writer, usage_recorder, audit_writer, isolation_probe to app_migrator;
+grant app_owner, app_resolver, job_writer, usage_recorder, audit_writer, isolation_probe, glass_keeper to app_migrator;
+-- Nobody else is a member of app_breakglass: who may break the glass is a member of app_responder, and the keeper lends the other
+-- role for the moment of entering, after a reason.
+grant app_breakglass to glass_keeper with admin option;
 
 -- A lost connection or a forgotten transaction must not hold locks or a connection for long.
 alter role app_api set statement_timeout = '15s';

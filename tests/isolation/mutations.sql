@@ -278,16 +278,31 @@ alter table jobs.procrastinate_jobs disable row level security;
 drop policy worker_runs on jobs.procrastinate_workers;
 drop policy writer_notes on jobs.procrastinate_workers;
 
+-- glass open without a reason → break glass
+grant app_breakglass to app_auditor;
+
+-- glass open without a reason by way of another role → break glass
+grant app_breakglass to app_responder;
+
+-- glass open to whoever may lend it → role
+grant glass_keeper to app_auditor;
+
 -- glass broken by somebody whose statements are not logged → break glass
-grant app_breakglass to app_exporter;
+grant app_responder to app_exporter;
 
 -- glass broken by somebody whose statements are not logged in this database → break glass
-grant app_breakglass to app_auditor;
+grant app_responder to app_auditor;
 do $$ begin execute format('alter role app_auditor in database %I set log_statement = %L', current_database(), 'ddl'); end $$;
 
 -- glass broken by somebody who may stop the log → break glass
-grant app_breakglass to app_auditor;
+grant app_responder to app_auditor;
 grant set on parameter log_statement to app_auditor;
+
+-- glass lent for longer than a transaction → break glass
+alter table audit.glass_entries disable trigger take_glass_back;
+
+-- reason for the glass taken out of the record → append only
+drop trigger keep_rows on audit.glass_entries;
 
 -- inexact type in a directory → exact type
 alter table identity.accounts add column worth numeric;

@@ -14,7 +14,7 @@ from db import audit
 from db.pool import Database
 from db.types import Actor
 from tests.founding import Founded, found, new_key
-from tests.servers import TestServers, Urls
+from tests.servers import Urls
 
 
 @pytest.fixture
@@ -197,45 +197,3 @@ async def test_an_operators_look_is_written_before_it_begins(database: Database,
             conn.execute("call ops.as_org(%s, ' ')", [founded.organization_id])
         with conn.transaction(), pytest.raises(psycopg.errors.InvalidTransactionTermination):
             conn.execute("call ops.as_org(%s, 'ticket 4712')", [founded.organization_id])
-
-
-@pytest.fixture
-def human(admin: psycopg.Connection, worker_name: str) -> Iterator[str]:
-    """A person who may break the glass: the login's name."""
-    name = f"jane_{worker_name}"
-    made = f"create role {name} login password 'x' in role app_auditor, app_breakglass"
-    admin.execute(f"{made}; alter role {name} set log_statement = 'all'".encode())
-    yield name
-    admin.execute(f"drop role {name}".encode())
-
-
-def test_breaking_the_glass_leaves_a_row_and_then_sees_all_and_is_seen(
-    founded: Founded, servers: TestServers, database_name: str, human: str, admin: psycopg.Connection
-) -> None:
-    url, log = servers.postgres.superuser_url(database_name), servers.postgres.data_dir / "log"
-    asked = f"select count(*) > 0 from tenancy.users -- {uuid4()}"
-    with psycopg.connect(url, user=human, password="x", autocommit=True) as conn:
-        with pytest.raises(psycopg.Error) as refused:
-            conn.execute("select count(*) from tenancy.users")
-        assert refused.value.sqlstate == "ORG01"
-        conn.execute("call ops.break_glass('incident 12')")
-        assert conn.execute(asked.encode()).fetchone() == (True,)
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            conn.execute("set log_statement = 'none'")
-    assert asked in log.read_text(errors="replace")
-    reasons = admin.execute("select database_role, reason from audit.accesses where kind = 'break_glass'").fetchall()
-    assert (human, "incident 12") in reasons
-
-
-def test_nobody_breaks_the_glass_unseen(
-    servers: TestServers, database_name: str, human: str, admin: psycopg.Connection
-) -> None:
-    admin.execute(f"alter role {human} in database {database_name} set log_statement = 'ddl'".encode())
-    url = servers.postgres.superuser_url(database_name)
-    with (
-        psycopg.connect(url, user=human, password="x", autocommit=True) as conn,
-        pytest.raises(psycopg.Error, match=f"not every statement of {human} is logged") as refused,
-    ):
-        conn.execute("call ops.break_glass('incident 13')")
-    assert refused.value.sqlstate == "OPS01"
-    assert ("break glass", human) in admin.execute("select rule, object from ops.findings").fetchall()
