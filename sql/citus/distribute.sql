@@ -34,7 +34,8 @@ begin
 end
 $$;
 
--- Local tables stay on the coordinator but are known to the cluster, so that one transaction can hold a tenant's row and its job.
+-- Local tables stay on the coordinator but are known to the cluster, so that one transaction can hold a tenant's row and its job, or an
+-- organization's erasure and its certificate. Whatever was not decided above is local.
 select citus_add_local_table_to_metadata(t.table_id::regclass)
 from ops.tables t
-where t.kind in ('queue', 'directory') or t.name in ('billing.payment_events', 'usage.rolled_up');
+where t.kind in ('queue', 'directory') or t.kind = 'global' and t.name not in ('billing.plans', 'usage.closed_months');

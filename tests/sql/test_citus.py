@@ -101,6 +101,17 @@ def test_local_directories_and_tenant_tables_refer_to_each_other_by_value_alone(
     assert crossing == []
 
 
+def test_every_table_without_an_organization_is_decided_and_explained(urls: Urls) -> None:
+    folder = ROOT / "sql" / "citus"
+    references = set(re.findall(r"create_reference_table\('(.+?)'\)", (folder / "distribute.sql").read_text()))
+    rows = re.findall(r"^\| (reference|local)\b.*?\| (.+?) \|", (folder / "README.md").read_text(), re.MULTILINE)
+    explained = {kind: set(re.findall(r"`([a-z_]+\.[a-z_]+)`", names)) for kind, names in rows}
+    with psycopg.connect(urls.auditor) as conn:
+        found = {row[0] for row in conn.execute("select name from ops.tables where kind = 'global'")}
+    assert references == explained["reference"]
+    assert found == explained["reference"] | explained["local"]
+
+
 def test_no_error_is_told_by_the_name_of_a_constraint() -> None:
     """Constraint names carry a shard's number there: errors are mapped by SQLSTATE."""
     naming = {file.name for file in (ROOT / "db").glob("*.py") if re.search(r"constraint_name", file.read_text())}
