@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 
+from tests.isolation.byways import leaky_condition, merge, prepared, returning, row_lock, statistics
 from tests.isolation.catalog import Table
 from tests.isolation.collisions import conflict_oracle, foreign_key, unique_probe, upsert
 from tests.isolation.phrases import changeable, on
@@ -21,6 +22,9 @@ def select_foreign(world: World, table: Table) -> Iterator[str]:
         ("select count(*) from {table} where organization_id = %s", [world.victim]),
         ("select count(*) from {table} where organization_id <> %s", [world.attacker]),
         ("select count(*) from {table} where organization_id::text like %s", [str(world.victim)]),
+        ("select count(*) from {table} tablesample system (100) where organization_id <> %s", [world.attacker]),
+        ("select count(*) from {table} where ctid >= '(0,0)' and organization_id <> %s", [world.attacker]),
+        ("select count(*) from {table} t where t::text like %s", [f"%{world.victim}%"]),
     ):
         outcome = world.attempt(on(statement, table), values)
         if not outcome.is_harmless(DENIED):
@@ -56,13 +60,8 @@ def delete_foreign(world: World, table: Table) -> Iterator[str]:
         yield f"delete of the victim: {outcome}"
 
 
-def _own(world: World, table: Table) -> int:
-    statement = on("select count(*) from {table} where organization_id = %s", table)
-    return int(world.attempt(statement, [world.attacker]).value or 0)
-
-
 def blind_update(world: World, table: Table) -> Iterator[str]:
-    own = _own(world, table)
+    own = world.own_rows(table)
     column = sql.Identifier(changeable(world, table)[-1])
     outcome = world.attempt(on("update {table} set {column} = {column}", table, column=column))
     if outcome.touched > own:
@@ -70,7 +69,7 @@ def blind_update(world: World, table: Table) -> Iterator[str]:
 
 
 def blind_delete(world: World, table: Table) -> Iterator[str]:
-    own = _own(world, table)
+    own = world.own_rows(table)
     outcome = world.attempt(on("delete from {table}", table))
     if outcome.touched > own:
         yield f"a blind delete touched {outcome.touched} rows, {own} are the attacker's"
@@ -175,6 +174,7 @@ ATTACKS: dict[str, Attack] = {
     attack.__name__: attack
     for attack in (
         select_own, select_foreign, insert_foreign, update_foreign, delete_foreign, blind_update, blind_delete, upsert,
-        conflict_oracle, foreign_key, unique_probe, move, contexts, truncate, copy_out, copy_in, partitions,
+        conflict_oracle, foreign_key, unique_probe, move, merge, returning, leaky_condition, row_lock, prepared,
+        statistics, contexts, truncate, copy_out, copy_in, partitions,
     )
 }  # fmt: skip

@@ -51,3 +51,26 @@ alter table messaging.emails add constraint emails_meeting_key unique (recipient
 
 -- copy into a table without policies → copy_in
 alter table messaging.emails disable row level security;
+
+-- row security off for a table that is merged into → merge
+alter table tenancy.idempotency_keys disable row level security;
+
+-- insertion by merge unchecked → merge
+alter policy tenant_guard on messaging.messages with check (true);
+alter policy tenant_access on messaging.messages with check (true);
+
+-- row security off for a table that hands rows back → returning
+alter table messaging.suppressions disable row level security;
+
+-- a condition asked before the policies → leaky_condition
+alter function app.current_org_id() volatile;
+alter function pg_catalog.int4div(integer, integer) leakproof;
+
+-- rows that are locked as if they were there → row_lock
+alter table tenancy.idempotency_keys disable row level security;
+
+-- helper whose answer is kept in a plan → prepared
+alter function app.current_org_id() immutable;
+
+-- statistics of a table without policies → statistics
+alter table tenancy.users disable row level security;

@@ -20,7 +20,9 @@ def planted(urls: Urls) -> tuple[list[Table], dict[str, Row], dict[str, Row]]:
     """A row in every tenant table for both organizations."""
     with psycopg.connect(urls.superuser) as conn:
         tables = tenant_tables(conn)
-        return tables, plant(conn, tables, VICTIM), plant(conn, tables, ATTACKER)
+        planted = tables, plant(conn, tables, VICTIM), plant(conn, tables, ATTACKER)
+        conn.execute("analyze")
+        return planted
 
 
 @pytest.fixture(params=["api", "worker", "auditor"])

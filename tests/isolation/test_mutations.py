@@ -45,6 +45,7 @@ def opened(servers: TestServers, name: str, mutation: LiteralString) -> Iterator
             tables = tenant_tables(conn)
             victims, attackers = plant(conn, tables, victim), plant(conn, tables, attacker)
             conn.execute(mutation)
+            conn.execute("analyze")
         with psycopg.connect(urls.api) as conn:
             yield World(conn, tables, victim, attacker, victims, attackers)
 

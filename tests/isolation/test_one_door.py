@@ -19,6 +19,9 @@ FORBIDDEN = {
     "another role": re.compile(r"set (?:local |session )?role|session authorization", re.IGNORECASE),
     "copy": re.compile(r"\.copy_\w+\(|\.copy\("),
     "autocommit": re.compile(r"autocommit"),
+    "what outlives a transaction": re.compile(
+        r"with hold|pg_(?:try_)?advisory_lock|[\"'; ](?:prepare|listen|discard) \w", re.IGNORECASE
+    ),
     "a connection of its own": re.compile(r"(?:asyncpg|psycopg)\.connect\("),
 }
 DOOR = ROOT / "db" / "pool.py"
@@ -40,6 +43,11 @@ def test_nothing_goes_past_the_door(file: Path) -> None:
     assert found(file.read_text()) == allowed
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "sql" / "queries").glob("*.sql")), ids=lambda file: file.name)
+def test_no_statement_outlives_its_transaction(file: Path) -> None:
+    assert not FORBIDDEN["what outlives a transaction"].search(file.read_text())
+
+
 @pytest.mark.parametrize(
     ("text", "finding"),
     [
@@ -47,6 +55,9 @@ def test_nothing_goes_past_the_door(file: Path) -> None:
         ("select set_config('app.current_org_id', $1, false)", "set_config past the transaction"),
         ('conn.execute("set role app_owner")', "another role"),
         ("conn.copy_records_to_table()", "copy"),
+        ("declare mine cursor with hold for select 1", "what outlives a transaction"),
+        ("select pg_try_advisory_lock(1)", "what outlives a transaction"),
+        ('conn.execute("listen mine")', "what outlives a transaction"),
         ("psycopg.connect(url, autocommit=True)", "autocommit"),
     ],
 )

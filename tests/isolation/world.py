@@ -55,6 +55,12 @@ class World:
         finally:
             self.conn.rollback()
 
+    def own_rows(self, table: Table) -> int:
+        """How many rows of a table are the attacker's own, as far as the role may count."""
+        counted = sql.SQL("select count(*) from {} where organization_id = %s")
+        outcome = self.attempt(counted.format(sql.Identifier(*table.name.split("."))), [self.attacker])
+        return int(outcome.value or 0)
+
     def may(self, table: Table, right: str) -> bool:
         """Whether the role holds a right on the whole table or on one of its columns."""
         row = self.conn.execute("select has_any_column_privilege(%s, %s)", [table.name, right]).fetchone()
