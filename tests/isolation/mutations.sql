@@ -268,6 +268,18 @@ comment on function app.current_org_id() is null;
 -- name not chosen → chosen name
 alter table tenancy.users add constraint c1 check (length(email) > 2);
 
+-- index whose name was not chosen → chosen name
+create index i1 on tenancy.users (organization_id, email);
+
+-- unique index that is named like any other → chosen name
+create unique index users_email_idx on tenancy.users (organization_id, email);
+
+-- digest of a key in a tenant table → secret
+alter table tenancy.api_keys add digest bytea;
+
+-- door to the queue with the queue on its path → search path
+alter function jobs.defer(text, text, jsonb, text, text, integer, timestamptz) set search_path = jobs, pg_temp;
+
 -- waiver for nothing → waiver
 insert into ops.waivers values ('global table', 'tenancy.nothing', 'There is no such table at all.');
 
