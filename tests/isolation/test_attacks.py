@@ -25,12 +25,13 @@ def planted(urls: Urls) -> tuple[list[Table], dict[str, Row], dict[str, Row]]:
         return planted
 
 
-@pytest.fixture(params=["api", "worker", "auditor"])
+@pytest.fixture(params=["api", "worker", "auditor", "exporter"])
 def world(
     request: pytest.FixtureRequest, urls: Urls, planted: tuple[list[Table], dict[str, Row], dict[str, Row]]
 ) -> Iterator[World]:
     """The two organizations, and a connection of the role that attacks."""
-    with psycopg.connect(getattr(urls, request.param)) as conn:
+    # The exporter's sessions only read unless they say otherwise; what stops him must not be that.
+    with psycopg.connect(getattr(urls, request.param), options="-c default_transaction_read_only=off") as conn:
         tables, victims, attackers = planted
         yield World(conn, tables, VICTIM, ATTACKER, victims, attackers)
 

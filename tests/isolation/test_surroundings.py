@@ -45,6 +45,7 @@ REFUSED: tuple[LiteralString, ...] = (
     "truncate tenancy.users",
     "drop table tenancy.users",
     "set session_replication_role = replica",
+    "set log_statement = 'none'",
     "set session authorization postgres",
     "set role app_owner",
     "set role app_migrator",
