@@ -2,18 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import procrastinate
 import psycopg
 from procrastinate import exceptions
+from procrastinate.connector import Notify
 from procrastinate.sql import queries
 
 ENDINGS = (queries["finish_job"], queries["retry_job"])
 ENDING_SECONDS, ENDING_PAUSE = 30.0, 0.25
 """How long what became of a job is told again; by then the worker has no heartbeat, and others take its jobs over."""
+
+WAKE_UP = '{"type": "job_inserted", "job_id": 0}'
 
 
 class QueueConnector(procrastinate.PsycopgConnector):
@@ -48,6 +51,18 @@ class QueueConnector(procrastinate.PsycopgConnector):
         with _named_violations():
             row: dict[str, Any] = await super().execute_query_one_async(query, **arguments)
         return row
+
+    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
+        """Take every notification for a wake-up, whatever it says.
+
+        NOTIFY asks for no right: with words of his own anybody who can log in would stop another organization's job, or
+        the listener. That a job is to stop is read from its row, every few seconds.
+        """
+
+        async def wake_up(*, channel: str, payload: str) -> None:
+            await on_notification(channel=channel, payload=WAKE_UP)
+
+        await super().listen_notify(wake_up, channels)
 
 
 def connector(url: str) -> QueueConnector:

@@ -1,5 +1,6 @@
 """A worker process keeps every job: it finishes or gives back when it stops, and others take over from a killed one."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -117,6 +118,40 @@ async def test_a_long_queue_does_not_hold_up_another(api: Database, start: Start
     process = start(WORKER_CONCURRENCY="mail=1,billing=1")
     eventually(lambda: str(subject) in entries(diary, "end"))
     assert len(entries(diary, "begin")) == 2, "one of each queue at once"
+    process.kill()
+
+
+async def test_a_notification_of_anybodys_stops_no_job(api: Database, urls: Urls, start: Start, diary: Path) -> None:
+    """Row security knows no channels, and NOTIFY asks for no right: what a notification says is not believed."""
+    founded, long, short = await found(api), uuid4(), uuid4()
+    process = start()
+    eventually(lambda: process.is_working)
+    await _defer(api, founded, "__main__.long", "mail", long)
+    eventually(lambda: entries(diary, "begin") == [str(long)])
+    with psycopg.connect(urls.superuser) as conn:
+        job = conn.execute("select id from jobs.procrastinate_jobs where status = 'doing'").fetchone()
+    assert job
+    with psycopg.connect(urls.exporter, autocommit=True) as conn:
+        for words in (json.dumps({"type": "abort_job_requested", "job_id": job[0]}), "no JSON", "{}"):
+            for channel in ("procrastinate_any_queue_v1", "procrastinate_queue_v1#mail"):
+                conn.execute("select pg_notify(%s, %s)", [channel, words])
+    await _defer(api, founded, "__main__.short", "billing", short)
+    eventually(lambda: str(short) in entries(diary, "end"))
+    assert entries(diary, "cut") == []
+    assert "worker.queue_interrupted" not in process.output
+    process.kill()
+
+
+async def test_a_job_that_is_cancelled_stops_all_the_same(api: Database, urls: Urls, start: Start, diary: Path) -> None:
+    founded, long = await found(api), uuid4()
+    process = start()
+    eventually(lambda: process.is_working)
+    await _defer(api, founded, "__main__.long", "mail", long)
+    eventually(lambda: entries(diary, "begin") == [str(long)])
+    with psycopg.connect(urls.worker, options="-c search_path=jobs") as conn:
+        (job,) = conn.execute("select id from procrastinate_jobs where status = 'doing'").fetchall()
+        conn.execute("select procrastinate_cancel_job_v1(%s, true, false)", job)
+    eventually(lambda: entries(diary, "cut") == [str(long)])
     process.kill()
 
 
