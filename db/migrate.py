@@ -1,6 +1,7 @@
 """Applies, reverts and lists the SQL migrations through yoyo, one process at a time."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from yoyo.backends import DatabaseBackend
 from yoyo.migrations import MigrationList
 
 from db import orphans
+from db.bootstrap import GRANTS
 from settings import ROOT
 
 MIGRATIONS = ROOT / "sql" / "migrations"
@@ -36,10 +38,11 @@ class MigrationState:
 def up(url: str, directory: Path = MIGRATIONS) -> list[str]:
     """Apply what is missing as the role of `url` (app_migrator) and return the ids applied; waits for another run.
 
-    Raises MigrationError when an applied file was changed afterwards, when something stays unapplied, and when rows
-    break a new foreign key: under forced row security its validation may have seen none of them.
+    Raises MigrationError when a role is missing, when an applied file was changed afterwards, when something stays
+    unapplied, and when rows break a new foreign key: under forced row security its validation may have seen none.
     """
     with _backend(url) as (backend, conn):
+        _refuse_missing_roles(conn)
         migrations = yoyo.read_migrations(str(directory))
         _refuse_changed(conn, directory)
         wanted = backend.to_apply(migrations)
@@ -87,6 +90,15 @@ def _backend(url: str) -> Iterator[tuple[DatabaseBackend, psycopg.Connection]]:
             yield backend, conn
         finally:
             backend.connection.close()
+
+
+def _refuse_missing_roles(conn: psycopg.Connection) -> None:
+    """A release may bring a role, which only a superuser can make."""
+    wanted = re.findall(r"\('(\w+)', +'(?:no)?login ", (GRANTS / "roles.sql").read_text())
+    found = {row[0] for row in conn.execute("select rolname from pg_roles")}
+    missing = [role for role in wanted if role not in found]
+    if missing:
+        raise MigrationError(f"Not there: {', '.join(missing)}. Run `mts migrate bootstrap` as a superuser first.")
 
 
 def _refuse_orphans(conn: psycopg.Connection, fresh: set[int]) -> None:

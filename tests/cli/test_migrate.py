@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from cli.embedded import EmbeddedPostgres
@@ -51,6 +52,19 @@ def test_the_last_migration_can_be_taken_back_and_applied_again(postgres: Embedd
     assert "taken back" in mts("migrate", "down", env=env).stdout
     assert "1 applied" in mts("migrate", "up", env=env).stdout
     assert mts("migrate", "down", "--steps", "0", env=env).returncode == 2
+
+
+def test_a_role_that_a_release_brings_is_asked_for(postgres: EmbeddedPostgres) -> None:
+    env = deployment(postgres, "older")
+    assert mts("migrate", "bootstrap", env=env).returncode == 0
+    alone = env | {"ADMIN_DATABASE_URL": ""}
+    with psycopg.connect(postgres.superuser_url(), autocommit=True) as conn:
+        conn.execute("alter role app_responder rename to away")
+        answer = mts("migrate", "up", env=alone)
+        conn.execute("alter role away rename to app_responder")
+    assert answer.returncode == 1
+    assert "Not there: app_responder. Run `mts migrate bootstrap`" in answer.stderr
+    assert mts("migrate", "up", env=alone).returncode == 0
 
 
 def test_a_missing_password_is_named(postgres: EmbeddedPostgres) -> None:
