@@ -340,8 +340,14 @@ alter function jobs.procrastinate_fetch_job_v2(character varying[], bigint) rese
 -- column of a view without a comment → comment
 comment on column ops.findings.rule is null;
 
--- large objects for everybody → large object
+-- large objects for everybody → built-in function
 grant execute on function pg_catalog.lo_from_bytea(oid, bytea) to public;
+
+-- advisory locks for everybody → built-in function
+grant execute on function pg_catalog.pg_try_advisory_lock(bigint) to public;
+
+-- signals for everybody → built-in function
+grant execute on function pg_catalog.pg_terminate_backend(integer, bigint) to public;
 
 -- large object that is there → large object
 select lo_create(0);

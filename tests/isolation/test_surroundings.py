@@ -54,6 +54,8 @@ REFUSED: tuple[LiteralString, ...] = (
     "select lo_from_bytea(0, 'x')",
     "select lo_get(1)",
     "select lo_put(1, 0, 'x')",
+    "select pg_cancel_backend(pg_backend_pid())",
+    "select pg_terminate_backend(pg_backend_pid())",
     "select pg_read_file('postgresql.conf')",
     "copy (select 1) to program 'true'",
     "copy (select 1) to '/mine'",
@@ -76,6 +78,14 @@ def test_a_role_makes_nothing_of_its_own_and_switches_nothing_off(urls: Urls, ro
                 if error.sqlstate != DENIED:
                     done.append(f"{statement}: {error.sqlstate} {error}")
     assert done == []
+
+
+@pytest.mark.parametrize("role", ["api", "auditor", "exporter"])
+@pytest.mark.parametrize("lock", ["pg_advisory_xact_lock", "pg_try_advisory_lock", "pg_advisory_lock_shared"])
+def test_who_answers_requests_holds_up_no_other_organization(urls: Urls, role: str, lock: str) -> None:
+    """Recorders of all organizations share the lock of their month: whoever could take it alone would stop them."""
+    with psycopg.connect(getattr(urls, role)) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        conn.execute(f"select {lock}(7267202611)".encode())
 
 
 @pytest.mark.parametrize("role", ["worker", "auditor", "exporter"])
