@@ -7,8 +7,8 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, valida
 
 from db.errors import Invalid
 
-# Most addresses: short, and without anything that needs a second look. Their one form is what they are, which the library
-# says of them as well, forty times as slowly; all others it judges itself.
+# Most addresses: short, and without anything that needs a second look. Their one form is what they are, as the library
+# says of them too, forty times as slowly; all others it judges itself.
 _PLAIN = re.compile(r"[a-zA-Z0-9_+-]+(?:\.[a-zA-Z0-9_+-]+)*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,}")
 _PLAIN_LENGTH = 64  # as long as the part before the @ may be; a label of the domain is shorter then, too
 _SPECIAL = tuple(f".{name}" for name in SPECIAL_USE_DOMAIN_NAMES)

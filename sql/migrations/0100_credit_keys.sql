@@ -1,4 +1,4 @@
--- depends: 0098_reminders
+-- depends: 0099_announced_once
 -- Whoever repeats a command does not credit twice: a credit has a key, by default its amount and its reason, and an invoice has
 -- one note of a key.
 

@@ -1,4 +1,4 @@
--- depends: 0098_reminders
+-- depends: 0101_remainders
 -- Every column of a view says what it is, and every function of the queue looks for its tables where they are; the lint asks for both.
 
 set local role app_owner;
