@@ -27,6 +27,9 @@ from tests.servers import Urls
 pytestmark = pytest.mark.timeout(90)
 
 Start = Callable[..., WorkerProcess]
+TAKEN = (
+    "status = 'doing' and task_name like '__main__.%'"  # the worker's own periodic jobs run beside those of the tests
+)
 
 
 @pytest.fixture
@@ -63,6 +66,13 @@ async def _defer(api: Database, founded: Founded, task: str, name: str, subject:
         await queue.defer(tenant, task, name, {"subject_id": str(subject)}, queue.Options())
 
 
+def _in_hand(urls: Urls) -> set[str]:
+    """What the jobs of the tests are about that some worker has taken and not finished."""
+    with psycopg.connect(urls.superuser) as conn:
+        statement = f"select args ->> 'subject_id' from jobs.procrastinate_jobs where {TAKEN}"
+        return {subject for (subject,) in conn.execute(statement)}
+
+
 def _left(urls: Urls) -> list[tuple[str, str]]:
     """The jobs of the tests that are still in the table."""
     with psycopg.connect(urls.superuser) as conn:
@@ -90,7 +100,7 @@ async def test_a_stopped_worker_finishes_what_is_short_and_gives_back_what_is_lo
     eventually(lambda: entries(diary, "begin").count(str(long)) == 2)
 
 
-async def test_jobs_of_killed_and_stopped_workers_all_end_and_none_runs_again_after_its_end(
+async def test_jobs_of_killed_and_stopped_workers_all_end_and_only_what_a_killed_one_had_in_hand_runs_again(
     api: Database, urls: Urls, start: Start, diary: Path
 ) -> None:
     founded, subjects = await found(api), [uuid4() for _ in range(40)]
@@ -101,13 +111,16 @@ async def test_jobs_of_killed_and_stopped_workers_all_end_and_none_runs_again_af
     eventually(lambda: len(entries(diary, "end")) >= 6)
     first.kill()
     assert second.stop() == 0
+    in_hand = _in_hand(urls)  # of the killed one: the other has finished its own or given them back
     start()
     eventually(lambda: not _left(urls), 45)
     ends = Counter(entries(diary, "end"))
     assert set(ends) == {str(subject) for subject in subjects}
-    assert set(ends.values()) == {1}
-    begun = Counter(entries(diary, "begin"))
-    assert sum(begun.values()) - len(subjects) <= 4, "only what the killed one had in hand runs again"
+    assert len(in_hand) <= 4
+    assert {subject for subject, count in ends.items() if count > 1} <= in_hand, (
+        "killed after its end, before it said so"
+    )
+    assert {subject for subject, count in Counter(entries(diary, "begin")).items() if count > 1} <= in_hand
 
 
 async def test_a_long_queue_does_not_hold_up_another(api: Database, start: Start, diary: Path) -> None:
@@ -129,7 +142,7 @@ async def test_a_notification_of_anybodys_stops_no_job(api: Database, urls: Urls
     await _defer(api, founded, "__main__.long", "mail", long)
     eventually(lambda: entries(diary, "begin") == [str(long)])
     with psycopg.connect(urls.superuser) as conn:
-        job = conn.execute("select id from jobs.procrastinate_jobs where status = 'doing'").fetchone()
+        job = conn.execute(f"select id from jobs.procrastinate_jobs where {TAKEN}").fetchone()
     assert job
     with psycopg.connect(urls.exporter, autocommit=True) as conn:
         for words in (json.dumps({"type": "abort_job_requested", "job_id": job[0]}), "no JSON", "{}"):
@@ -149,7 +162,7 @@ async def test_a_job_that_is_cancelled_stops_all_the_same(api: Database, urls: U
     await _defer(api, founded, "__main__.long", "mail", long)
     eventually(lambda: entries(diary, "begin") == [str(long)])
     with psycopg.connect(urls.worker, options="-c search_path=jobs") as conn:
-        (job,) = conn.execute("select id from procrastinate_jobs where status = 'doing'").fetchall()
+        (job,) = conn.execute(f"select id from procrastinate_jobs where {TAKEN}").fetchall()
         conn.execute("select procrastinate_cancel_job_v1(%s, true, false)", job)
     eventually(lambda: entries(diary, "cut") == [str(long)])
     process.kill()
