@@ -57,6 +57,10 @@ def _without_asking(event: Event, client: PaymentProvider) -> str | None:
 async def _settle_event(resources: Resources, event: Event, state: PaymentState) -> None:
     async with resources.database.resolver(read_only=True) as conn:
         found = await payment_events.resolve(conn, event.provider, state.reference)
+    if found is None and state.status not in ("succeeded", "refunded"):
+        # A page that nobody was shown, because its address never came back to us, has closed: nothing was paid on it.
+        await _finish(resources, event, "ignored")
+        return
     if found is None:
         is_ours = "attempt_id" in state.metadata
         (log.error if is_ours else log.info)("payment_event.unmatched", event_id=event.event_id, type=event.type)

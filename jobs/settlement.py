@@ -82,7 +82,8 @@ async def _apply(resources: Resources, tenant: Tenant, attempt: Attempt, told: T
         log.info("invoice.remainder", billing_cycle_id=str(applied.cycle_id), amount_minor=applied.remainder)
     if applied.surplus:
         log.warning("payment.surplus", payment_id=str(attempt.id), amount_minor=applied.surplus)
-        await refund_surplus.defer(tenant, payment_id=attempt.id)
+        # Each event asks for it. One after the other: Paystack knows no keys, and two at once would both give back.
+        await refund_surplus.configure(lock=f"refund:{attempt.id}").defer(tenant, payment_id=attempt.id)
 
 
 def _told(state: PaymentState, dispute: Told | None) -> Told:
@@ -112,9 +113,7 @@ async def ask(resources: Resources, organization_id: OrganizationId, attempt: At
 @job(queue="billing")
 async def refund_surplus(resources: Resources, organization_id: OrganizationId, payment_id: PaymentId) -> None:
     """Give back what came although the invoice was covered; the payment names the refund: a repeat gives back once."""
-    async with resources.database.tenant(organization_id, WORKER, read_only=True) as tenant:
-        attempt = await payments.get(tenant, payment_id)
-        surplus = await payments.surplus(tenant, payment_id)
+    attempt, surplus = await _to_give_back(resources, organization_id, payment_id)
     if attempt is None or attempt.reference is None or not surplus:
         return
     provider = provider_of(resources, attempt.provider)
@@ -122,12 +121,22 @@ async def refund_surplus(resources: Resources, organization_id: OrganizationId, 
     try:
         refund = await provider.refund(state, surplus, f"surplus-{attempt.id}")
     except ProviderRefused as refusal:
-        raise GiveUp(f"the refund of {attempt.id} is refused: {refusal.code}") from refusal
+        await ask(resources, organization_id, attempt)
+        if await _to_give_back(resources, organization_id, payment_id) == (attempt, surplus):
+            raise GiveUp(f"the refund of {attempt.id} is refused: {refusal.code}") from refusal
+        return  # given back by somebody else meanwhile; what is left was asked for with what the provider said
     log.info("payment.refunded", payment_id=str(attempt.id), amount_minor=refund.amount_minor, status=refund.status)
     await ask(resources, organization_id, attempt)
     async with resources.database.tenant(organization_id, WORKER) as tenant:
         organization = await organizations.get(tenant)
         await email.enqueue(tenant, "payment_refunded", subject_id=attempt.id, recipient=organization.email)
+
+
+async def _to_give_back(
+    resources: Resources, organization_id: OrganizationId, payment_id: PaymentId
+) -> tuple[Attempt | None, int]:
+    async with resources.database.tenant(organization_id, WORKER, read_only=True) as tenant:
+        return await payments.get(tenant, payment_id), await payments.surplus(tenant, payment_id)
 
 
 @job(queue="billing")

@@ -3,12 +3,19 @@
 import pytest
 
 from db.credit_notes import credit
+from db.payments import Attempt
 from db.types import SYSTEM, Money
-from tests.money.shop import Shop, shop
+from jobs import settlement
+from jobs.providers.payments import PaymentState
+from tests.money.shop import Customer, Shop, shop
 
 __all__ = ["shop"]
 
 PROVIDERS = ("stripe", "paystack")
+REFUNDS = """
+select lock from jobs.procrastinate_jobs
+where task_name = 'settlement.refund_surplus' and args ->> 'payment_id' = %s::text and status in ('todo', 'failed')
+"""
 
 
 async def test_money_on_a_page_that_could_not_be_closed_is_recorded_and_given_back(shop: Shop) -> None:
@@ -48,6 +55,42 @@ async def test_money_for_an_invoice_that_was_cancelled_meanwhile_is_given_back_a
     assert (await shop.cycle(customer)).paid_minor == 0
     assert [mail for mail in shop.stack.mails(customer.email) if "back" in mail.subject.lower()]
     assert await shop.differences(customer) == []
+
+
+async def with_surplus(shop: Shop, provider: str) -> tuple[Customer, Attempt, PaymentState]:
+    """Paid on an open page after the invoice was cancelled; the event waits for a worker."""
+    customer = await shop.customer()
+    page = (await customer.pay(provider)).data["payment_url"]
+    async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
+        await credit(tenant, customer.cycle_id, Money(5000), "cancelled by support", shop.stack.clock.now())
+    await shop.press(page)
+    (attempt,) = await shop.attempts(customer)
+    return customer, attempt, await shop.worker.payments[attempt.provider].fetch(attempt.reference or "")
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_whoever_notices_the_same_surplus_gives_it_back_after_the_other(shop: Shop, provider: str) -> None:
+    customer, attempt, state = await with_surplus(shop, provider)
+    for _ in range(2):
+        async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
+            assert await settlement.settle(shop.worker, tenant, attempt.id, state) == "applied"
+    assert shop.stack.rows(REFUNDS, attempt.id) == [(f"{customer.founded.organization_id}:refund:{attempt.id}",)] * 2
+    await shop.work()
+    (attempt,) = await shop.attempts(customer)
+    assert (attempt.status, attempt.surplus_minor, attempt.refunded_minor) == ("refunded", 5000, 5000)
+    assert shop.stack.rows(REFUNDS, attempt.id) == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_surplus_that_somebody_gave_back_by_hand_is_done(shop: Shop, provider: str) -> None:
+    customer, attempt, state = await with_surplus(shop, provider)
+    async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
+        await settlement.settle(shop.worker, tenant, attempt.id, state)
+    await shop.worker.payments[attempt.provider].refund(state, 5000, "by hand")
+    await shop.work()
+    (attempt,) = await shop.attempts(customer)
+    assert (attempt.status, attempt.refunded_minor) == ("refunded", 5000)
+    assert shop.stack.rows(REFUNDS, attempt.id) == []
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

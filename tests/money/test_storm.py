@@ -36,6 +36,11 @@ from tests.money.storm import Ground, Storm, start_of
 from tests.money.world import populate
 from tests.servers import ROLES, Urls
 
+FAILED = """
+select j.task_name, e.error
+from jobs.procrastinate_jobs j left join jobs.job_errors e on e.job_id = j.id
+where j.status = 'failed'
+"""
 ORGANIZATIONS = int(os.environ.get("SIMULATED_ORGANIZATIONS", "8"))
 IS_LONG = ORGANIZATIONS > 100
 MONTHS = 14 if IS_LONG else 8
@@ -159,10 +164,10 @@ async def the_providers_agree(storm: Storm, ground: Ground) -> None:
     }
     held = {reference: money(state, storm.deeds.lost.get(reference, 0)) for reference, state in truth.items()}
     assert books == {reference: each for reference, each in held.items() if each[0]}
-    events = ground.rows("select provider, event_id, outcome from billing.payment_events")
-    assert {(provider, event) for provider, event, _ in events} == storm.market.told()
-    assert {outcome for _, _, outcome in events} <= {"applied", "ignored"}
-    assert ground.rows("select task_name from jobs.procrastinate_jobs where status = 'failed'") == []
+    events = ground.rows("select provider, event_id, outcome, type, reference from billing.payment_events")
+    assert {(provider, event) for provider, event, *_ in events} == storm.market.told()
+    assert [each for each in events if each[2] not in ("applied", "ignored")] == []
+    assert ground.rows(FAILED) == []
     mailed = "select subject_id from messaging.emails where kind = 'invoice'"
     owed = "select id from billing.billing_cycles where total_amount_minor > 0 and issued_at is not null"
     assert sorted(ground.rows(mailed)) == sorted(ground.rows(owed)), "one mail for each invoice that is to be paid"

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from db import payments
-from db.payments import NewAttempt
+from db.payments import Attempt, NewAttempt
 from db.types import SYSTEM, Money, new_id
 from jobs import settlement
-from jobs.providers.payments import CheckoutRequest
+from jobs.providers.payments import Checkout, CheckoutRequest
 from tests.money.shop import Customer, Shop, shop
 
 __all__ = ["shop"]
@@ -74,6 +74,16 @@ async def test_each_check_alone_keeps_a_payment_from_its_invoice(
 
 async def plant_checkout(shop: Shop, customer: Customer, **changes: Any) -> str:
     """A live attempt whose provider was asked for something else than the attempt says."""
+    attempt, checkout = await begin_checkout(shop, customer, **changes)
+    async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
+        assert await payments.store_checkout(
+            tenant, attempt, checkout.provider_reference, checkout.url, checkout.expires_at, shop.stack.clock.now()
+        )
+    return checkout.url
+
+
+async def begin_checkout(shop: Shop, customer: Customer, **changes: Any) -> tuple[Attempt, Checkout]:
+    """A live attempt that its provider has a page for, of which we have not heard."""
     now = shop.stack.clock.now()
     expires = now + timedelta(hours=20)
     async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
@@ -86,9 +96,20 @@ async def plant_checkout(shop: Shop, customer: Customer, **changes: Any) -> str:
         "customer_email": "x@example.com", "success_url": "https://x.example/", "cancel_url": "https://x.example/",
         "expires_at": expires,
     }  # fmt: skip
-    checkout = await shop.worker.payments["stripe"].create_checkout(CheckoutRequest(**{**request, **changes}))
-    async with shop.worker.database.tenant(customer.founded.organization_id, SYSTEM) as tenant:
-        assert await payments.store_checkout(
-            tenant, attempt, checkout.provider_reference, checkout.url, checkout.expires_at, now
-        )
-    return checkout.url
+    return attempt, await shop.worker.payments["stripe"].create_checkout(CheckoutRequest(**{**request, **changes}))
+
+
+@pytest.mark.parametrize(("is_paid", "outcome"), [(False, "ignored"), (True, "unmatched")])
+async def test_a_page_whose_address_never_came_back_matters_only_when_it_was_paid(
+    shop: Shop, is_paid: bool, outcome: str
+) -> None:
+    customer = await shop.customer()
+    _, checkout = await begin_checkout(shop, customer)
+    if is_paid:
+        await shop.press(checkout.url)
+    else:
+        await shop.worker.payments["stripe"].expire(checkout.provider_reference)
+        await shop.delivered()
+    await shop.work()
+    found = "select outcome from billing.payment_events where reference = %s and type <> 'unknown'"
+    assert {row[0] for row in shop.stack.rows(found, checkout.provider_reference)} == {outcome}
