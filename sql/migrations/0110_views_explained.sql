@@ -1,4 +1,4 @@
--- depends: 0101_remainders
+-- depends: 0102_closing_by_index
 -- Every column of a view says what it is, and every function of the queue looks for its tables where they are; the lint asks for both.
 
 set local role app_owner;
