@@ -3,18 +3,19 @@
 Rounds are interleaved and short, the ratios are medians. Statements and round trips are counted by the stores
 themselves, processor time by the kernel. `--large` adds a hundred thousand organizations with a million keys.
 
-Where the time goes, on two cores: with one worker a refused request takes 104 µs of Python, 24 of Postgres (its
-record, in a group of a dozen and more) and 14 of Redis; the bare route takes 55. Nothing stands out in a profile: a
-quarter is the event loop, a fifth are the system calls to Postgres, Redis and the socket, no function of ours has 3 %.
-To show a message adds a statement: 90 µs of Postgres and as much of Python. To send one takes 241 of Postgres: 80 for
-the row and its four index entries, 30 to tell the workers of it, 20 for the context, the rest for the record and for
-being asked.
+Where the time goes, on two cores: with one worker a refused request takes 90 µs of Python, 18 of Postgres (its part
+of a group of records) and 12 of Redis; the bare route takes 51. Nothing stands out in a profile: a third are
+system calls that write to Postgres, Redis and the client and wake them, a quarter is the event loop, no function of
+ours has 3 %. To show a message adds a statement: 80 µs of Postgres and as much of Python. To send one takes 193 of
+Postgres: 80 for the row and its four index entries, 20 to tell the workers of it, 20 for the context, the rest for the
+record and for being asked.
 
 With two workers the load generator, Postgres and Redis share both cores with them. They are full then, and a
-microsecond counts wherever it is spent: `refused` and `send` stand within 3 % of their targets, on one side or the
-other from run to run. What would move them: a third core for the load generator; or fewer index entries, and no foreign
-key that locks the key's row, for each record (up to 5 %), which the dashboards and isolation need more. p99 over p50 is
-at most 5 but for what takes about a millisecond (an unknown key, /auth/me): there the bare route's own is 6 to 10.
+microsecond counts wherever it is spent. `/auth/me` misses its target there: 0.10 to 0.12, and 0.11 to 0.13 with half as
+many connections. It has a statement and a round trip to Redis of its own, which nobody shares: 161 µs of Postgres, half
+of them for the session with its account. What would move it: a third core for the load generator; pools of four instead
+of eight (up to a tenth); or the session in memory, which must end on every process at once. A function of fewer tables
+brought 5 % of that, sockets in the file system nothing.
 """
 
 import argparse
