@@ -113,7 +113,9 @@ async def ask(resources: Resources, organization_id: OrganizationId, attempt: At
 @job(queue="billing")
 async def refund_surplus(resources: Resources, organization_id: OrganizationId, payment_id: PaymentId) -> None:
     """Give back what came although the invoice was covered; the payment names the refund: a repeat gives back once."""
-    attempt, surplus = await _to_give_back(resources, organization_id, payment_id)
+    async with resources.database.tenant(organization_id, WORKER, read_only=True) as tenant:
+        attempt = await payments.get(tenant, payment_id)
+        surplus = await payments.surplus(tenant, payment_id)
     if attempt is None or attempt.reference is None or not surplus:
         return
     provider = provider_of(resources, attempt.provider)
@@ -121,22 +123,16 @@ async def refund_surplus(resources: Resources, organization_id: OrganizationId, 
     try:
         refund = await provider.refund(state, surplus, f"surplus-{attempt.id}")
     except ProviderRefused as refusal:
-        await ask(resources, organization_id, attempt)
-        if await _to_give_back(resources, organization_id, payment_id) == (attempt, surplus):
+        # Asked only when more went back than we know: it defers this job for what is left, which must become less.
+        if (await provider.fetch(attempt.reference)).refunded_minor <= attempt.refunded_minor:
             raise GiveUp(f"the refund of {attempt.id} is refused: {refusal.code}") from refusal
-        return  # given back by somebody else meanwhile; what is left was asked for with what the provider said
+        await ask(resources, organization_id, attempt)
+        return
     log.info("payment.refunded", payment_id=str(attempt.id), amount_minor=refund.amount_minor, status=refund.status)
     await ask(resources, organization_id, attempt)
     async with resources.database.tenant(organization_id, WORKER) as tenant:
         organization = await organizations.get(tenant)
         await email.enqueue(tenant, "payment_refunded", subject_id=attempt.id, recipient=organization.email)
-
-
-async def _to_give_back(
-    resources: Resources, organization_id: OrganizationId, payment_id: PaymentId
-) -> tuple[Attempt | None, int]:
-    async with resources.database.tenant(organization_id, WORKER, read_only=True) as tenant:
-        return await payments.get(tenant, payment_id), await payments.surplus(tenant, payment_id)
 
 
 @job(queue="billing")

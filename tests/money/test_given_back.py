@@ -12,6 +12,10 @@ from tests.money.shop import Customer, Shop, shop
 __all__ = ["shop"]
 
 PROVIDERS = ("stripe", "paystack")
+OUTCOMES = """
+select status::text from jobs.procrastinate_jobs
+where task_name = 'settlement.refund_surplus' and args ->> 'payment_id' = %s::text
+"""
 REFUNDS = """
 select lock from jobs.procrastinate_jobs
 where task_name = 'settlement.refund_surplus' and args ->> 'payment_id' = %s::text and status in ('todo', 'failed')
@@ -91,6 +95,18 @@ async def test_a_surplus_that_somebody_gave_back_by_hand_is_done(shop: Shop, pro
     (attempt,) = await shop.attempts(customer)
     assert (attempt.status, attempt.refunded_minor) == ("refunded", 5000)
     assert shop.stack.rows(REFUNDS, attempt.id) == []
+
+
+async def test_a_surplus_that_a_bank_has_claimed_is_refused_seen_and_not_asked_for_for_ever(shop: Shop) -> None:
+    customer, attempt, state = await with_surplus(shop, "stripe")
+    await shop.control("stripe/dispute", payment_intent=state.provider_payment_id)
+    await shop.delivered()
+    await shop.work()  # which ends only when no job defers another
+    jobs = shop.stack.rows(OUTCOMES, attempt.id)
+    assert {status for (status,) in jobs} == {"failed"}
+    assert len(jobs) <= 2, "one for each event that told of it"
+    (attempt,) = await shop.attempts(customer)
+    assert (attempt.surplus_minor, attempt.refunded_minor) == (5000, 0)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
