@@ -15,7 +15,7 @@ import uvloop
 from tests.metered.lines import Line
 from tests.metered.served import Load, request
 
-CONNECTIONS = 64  # with 32, two workers leave a sixteenth of two cores idle: all wait for the groups under way
+CONNECTIONS = 64  # with 32, two workers left some of two cores idle, by reckoning a sixteenth
 SETTLING = 0.5  # seconds
 
 

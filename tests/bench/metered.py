@@ -4,9 +4,8 @@ Rounds are interleaved and short, the ratios are medians. Statements and round t
 themselves, processor time by the kernel. `--large` adds a hundred thousand organizations with a million keys.
 
 Where the time goes, on two cores: with one worker a refused request takes 90 µs of Python, 18 of Postgres (its part
-of a group of records) and 12 of Redis; the bare route takes 51. Nothing stands out in a profile: a third are
-system calls that write to Postgres, Redis and the client and wake them, a quarter is the event loop, no function of
-ours has 3 %. To show a message adds a statement: 80 µs of Postgres and as much of Python. To send one takes 193 of
+of a group of records) and 12 of Redis; the bare route takes 51. Nothing stands out in a profile: a third is the event
+loop, a fifth system calls (of `/auth/me` over a third), no function of ours has 3 %. To show a message adds a statement: 80 µs of Postgres and as much of Python. To send one takes 193 of
 Postgres: 80 for the row and its four index entries, 20 to tell the workers of it, 20 for the context, the rest for the
 record and for being asked.
 
