@@ -5,9 +5,9 @@ themselves, processor time by the kernel. `--large` adds a hundred thousand orga
 
 Where the time goes, on two cores: with one worker a refused request takes 90 µs of Python, 18 of Postgres (its part
 of a group of records) and 12 of Redis; the bare route takes 51. Nothing stands out in a profile: a third is the event
-loop, a fifth system calls (of `/auth/me` over a third), no function of ours has 3 %. To show a message adds a statement: 80 µs of Postgres and as much of Python. To send one takes 193 of
-Postgres: 80 for the row and its four index entries, 20 to tell the workers of it, 20 for the context, the rest for the
-record and for being asked.
+loop, a fifth system calls (of `/auth/me` over a third), no function of ours has 3 %. To show a message adds a
+statement: 80 µs of Postgres and as much of Python. To send one takes 193 of Postgres: 80 for the row and its four
+index entries, 20 to tell the workers of it, 20 for the context, the rest for the record and for being asked.
 
 With two workers the load generator, Postgres and Redis share both cores with them. They are full then, and a
 microsecond counts wherever it is spent. `/auth/me` misses its target there: 0.10 to 0.12, and 0.11 to 0.13 with half as
